@@ -1,0 +1,5 @@
+"""The command line; thin, and quick to start."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,1 @@
+"""Files to cells and back: reading, checking, data sets, splits, prediction files."""

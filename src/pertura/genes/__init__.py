@@ -1,0 +1,1 @@
+"""Facts about genes: names and vocabularies."""

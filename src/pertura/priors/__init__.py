@@ -1,0 +1,1 @@
+"""What is known about genes before any cell is measured."""

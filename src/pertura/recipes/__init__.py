@@ -1,0 +1,1 @@
+"""Full named configurations, each a Python function."""

@@ -1,0 +1,1 @@
+"""HTML pieces, plots, tables and cards; knows no model and no metric."""
