@@ -1,3 +1,57 @@
-"""Predict what a transcriptome does when genes are perturbed, and say how far to trust it."""
+"""Predict what a transcriptome does when genes are perturbed, and say how far to trust it.
+
+The names below are looked up on first use; `import pertura` itself loads nothing heavy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pertura.core.cells import Cells
+    from pertura.core.model import PerturbationModel
+    from pertura.core.perturbation import Condition, Perturbation
+    from pertura.core.prediction import Prediction, Provenance
+    from pertura.core.split import Split
+    from pertura.data.anndata_io import cells_from_anndata, open_cells
+    from pertura.data.pseudobulk import training_pseudobulk
+    from pertura.evaluation.evaluate import evaluate
+    from pertura.evaluation.observed import observe
+    from pertura.prediction.predict import predict
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "core.cells": ("Cells",),
+    "core.model": ("PerturbationModel",),
+    "core.perturbation": ("Condition", "Perturbation"),
+    "core.prediction": ("Prediction", "Provenance"),
+    "core.split": ("Split",),
+    "data.anndata_io": ("cells_from_anndata", "open_cells"),
+    "data.pseudobulk": ("training_pseudobulk",),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.observed": ("observe",),
+    "prediction.predict": ("predict",),
+}
+
+__all__ = [
+    "Cells",
+    "Condition",
+    "Perturbation",
+    "PerturbationModel",
+    "Prediction",
+    "Provenance",
+    "Split",
+    "cells_from_anndata",
+    "evaluate",
+    "observe",
+    "open_cells",
+    "predict",
+    "training_pseudobulk",
+]
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"pertura.{home}"), name)
+    raise AttributeError(f"module 'pertura' has no attribute {name!r}")

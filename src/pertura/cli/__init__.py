@@ -1,5 +1,5 @@
-"""The command line; thin, and quick to start."""
+"""The command line: thin, quick to start, and honest in its exit codes."""
 
+from pertura.cli.app import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]

@@ -1,0 +1,86 @@
+"""The commands, and what their errors become."""
+
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from pertura import __version__
+from pertura.cli.interruption import Interrupted
+from pertura.core.errors import PerturaError
+
+EXIT_CODES = (
+    "Exit codes: 0 ok · 1 unexpected · 2 usage · 3 bad data · 4 something missing or offline · "
+    "5 diverged · 6 out of memory · 130 interrupted"
+)
+INTERRUPTED, OUT_OF_MEMORY, UNEXPECTED = 130, 6, 1
+
+
+def _interrupt(sign: int, frame: object) -> NoReturn:
+    raise Interrupted
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pertura {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Predict what a transcriptome does when genes are perturbed, and say how far to trust it.
+
+    Start with `pertura run demo`; then `pertura inspect` your own file.
+    """
+
+
+def application() -> typer.Typer:
+    """Return the application with all commands."""
+    from pertura.cli.compare import compare
+    from pertura.cli.data import data
+    from pertura.cli.evaluate import evaluate
+    from pertura.cli.inspect import inspect
+    from pertura.cli.run import run
+    from pertura.cli.split import split
+
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        epilog=EXIT_CODES,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for command in (run, inspect, split, evaluate, compare, data):
+        app.command()(command)
+    return app
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code its outcome has."""
+    sys.exit(_outcome())
+
+
+def _outcome() -> int:
+    for sign in (signal.SIGINT, signal.SIGTERM):  # a polite kill leaves a resumable run, like Ctrl-C
+        signal.signal(sign, _interrupt)
+    try:
+        application()()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except PerturaError as error:
+        return _told(str(error), error.exit_code)
+    except Interrupted:
+        return _told("interrupted; what is finished is kept", INTERRUPTED)
+    except MemoryError as error:
+        return _told(f"out of memory: {error}; try --dry-run for an estimate", OUT_OF_MEMORY)
+    return 0
+
+
+def _told(message: str, code: int) -> int:
+    typer.echo(f"pertura: {message}", err=True)
+    return code

@@ -1,0 +1,5 @@
+"""Ctrl-C and a polite kill, as something that no library takes for an ordinary error."""
+
+
+class Interrupted(BaseException):
+    """The user, or the system, asked to stop."""

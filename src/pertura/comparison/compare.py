@@ -1,0 +1,122 @@
+"""Several models on one screen: the table, and the sentence that heads the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pertura.comparison.significance import Difference, difference
+from pertura.core.errors import UsageError
+from pertura.evaluation.evaluate import Scores
+from pertura.evaluation.presets import PRESETS
+from pertura.evaluation.table import METRICS
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The scores of several models, the two that head the report, and their paired difference."""
+
+    scores: tuple[Scores, ...]
+    metric: str
+    subset: str
+    first: str
+    second: str
+    difference: Difference
+    sentence: str
+
+    def of(self, model: str) -> Scores:
+        """Return the scores of a model."""
+        return next(one for one in self.scores if one.model == model)
+
+
+def compare(scores: Sequence[Scores], *, subject: str | None = None, metric: str | None = None) -> Comparison:
+    """Return the comparison of `subject` with the strongest of the others.
+
+    Without a subject the strongest model meets the next strongest. Judged on the conditions with a detectable effect;
+    on all where none has one. A model that answered every condition with something else is never named the strongest.
+    """
+    if len({one.model for one in scores}) < 2:
+        raise UsageError("a comparison needs two models")
+    headline = metric or PRESETS[scores[0].preset.partition("/")[0]].headline
+    subset = "detectable" if scores[0].detectable.any() else "all"
+    ranked = [one.model for one in _ranked(scores, headline, subset)]
+    first = subject if subject is not None else ranked[0]
+    if first not in {one.model for one in scores}:
+        raise UsageError(f"no scores of {first}; there are {', '.join(sorted(one.model for one in scores))}")
+    second = next(name for name in ranked if name != first)
+    by_name = {one.model: one for one in scores}
+    gap = difference(by_name[first], by_name[second], headline, subset)
+    sentence = _sentence(gap, subset) + _stand_ins([by_name[first], by_name[second]], subset)
+    return Comparison(tuple(scores), headline, subset, first, second, gap, sentence)
+
+
+def comparison_table(comparison: Comparison) -> pd.DataFrame:
+    """Return one row per model, metric and subset, with all that stands beside the score and the paired difference.
+
+    `difference` is against the strongest other model named in `against`, positive where this model is better.
+    """
+    rows = []
+    for scores in comparison.scores:
+        against = comparison.second if scores.model != comparison.second else comparison.first
+        for metric in scores.metrics:
+            for subset in ("all", "detectable", *sorted(scores.strata)):
+                rows.append(_row(scores, comparison.of(against), metric, subset))
+    return pd.DataFrame(rows)
+
+
+def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str, object]:
+    one = scores.summary(metric, subset)
+    mine = scores.among(subset)
+    gap = difference(scores, against, metric, subset)
+    fallbacks = sum(name in scores.fallbacks for name, taken in zip(scores.conditions, mine) if taken)
+    return {
+        "model": scores.model,
+        "metric": metric,
+        "subset": subset,
+        "score": one.value,
+        "low": one.low,
+        "high": one.high,
+        "best": METRICS[metric].best,
+        **scores.beside(metric, subset),
+        "conditions": one.conditions,
+        "valid": one.valid,
+        "undefined": one.undefined,
+        "detectable": int((scores.detectable & mine).sum()),
+        "fallbacks": fallbacks,
+        "against": against.model,
+        "difference": gap.value,
+        "difference_low": gap.low,
+        "difference_high": gap.high,
+    }
+
+
+def _ranked(scores: Sequence[Scores], metric: str, subset: str) -> list[Scores]:
+    sign = -1.0 if METRICS[metric].higher_is_better else 1.0
+
+    def place(one: Scores) -> tuple[bool, float, str]:
+        value = one.summary(metric, subset).value
+        stand_in = all(condition in one.fallbacks for condition in one.conditions)
+        return stand_in, sign * value if np.isfinite(value) else np.inf, one.model
+
+    return sorted(scores, key=place)
+
+
+def _sentence(gap: Difference, subset: str) -> str:
+    kind = "detectable perturbation" if subset == "detectable" else "perturbation (none has a detectable effect)"
+    plural = kind if gap.conditions == 1 else kind.replace("perturbation", "perturbations", 1)
+    return (
+        f"{gap.first} {gap.verdict} {gap.second} on {gap.conditions} {plural}, "
+        f"{gap.metric} difference {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    )
+
+
+def _stand_ins(pair: Sequence[Scores], subset: str) -> str:
+    """Say where a model of the sentence did not answer itself: a tie with its own stand-in is no tie of ideas."""
+    told = []
+    for one in pair:
+        mine = one.among(subset)
+        fallen = sum(condition in one.fallbacks for condition, taken in zip(one.conditions, mine) if taken)
+        if fallen:
+            told.append(f"{one.model} answered {fallen} of {int(mine.sum())} with a stand-in")
+    return f" ({'; '.join(told)})" if told else ""

@@ -1,0 +1,260 @@
+"""Cells from AnnData and from .h5ad files, read by a convention."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Int
+
+from pertura.core.cells import Cells
+from pertura.core.errors import BadDataError, UsageError
+from pertura.core.expression import BLOCK_CELLS, Expression, InMemory, as_expression
+from pertura.data.backed import BackedRows
+from pertura.data.columns import Column
+from pertura.data.conventions import Flags, Reading
+from pertura.data.labels import assign
+from pertura.data.manifest import read_manifest, verified_data
+from pertura.data.recognise import gene_names, recognise
+from pertura.data.scale import library_sizes, measure, sample
+from pertura.data.validate import FileFacts, walk_file
+from pertura.data.values import Refusal, Tally
+
+IN_MEMORY_BYTES = 1 << 30
+
+COMPUTED_BEFORE: tuple[tuple[str, str, str], ...] = (
+    ("var", "highly_variable", "a choice of variable genes"),
+    ("uns", "hvg", "a choice of variable genes"),
+    ("uns", "rank_genes_groups", "rankings of differential expression"),
+    ("uns", "top_", "rankings of differential expression"),
+    ("uns", "non_zeros_gene_idx", "rankings of differential expression"),
+    ("obsm", "X_", "an embedding of all cells"),
+    ("varm", "PCs", "principal components of all cells"),
+    ("obsp", "", "neighbours among all cells"),
+    ("obs", "leiden", "clusters of all cells"),
+    ("obs", "louvain", "clusters of all cells"),
+)
+"""Place, beginning of a name, meaning: what saw every cell before any split, so that test cells shaped it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The parts of an AnnData that are looked at, in memory or on disk. Nothing else of it is read."""
+
+    name: str
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    expression: Expression
+    counts: Expression | None
+    all_whole: bool
+    log1p: Mapping[str, object] | None
+    brought: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """Cells, how they were read, and the facts of their file."""
+
+    cells: Cells
+    reading: Reading
+    facts: FileFacts
+    path: Path
+
+
+def open_cells(data: str | Path, **flags: object) -> Cells:
+    """Return the cells of an .h5ad file, or of the file that a `dataset.toml` describes.
+
+    Flags (those of `pertura inspect`, such as `control="NT"`) go with an .h5ad only: a `dataset.toml` holds its own.
+    """
+    return open_screen(data, **flags).cells
+
+
+def open_screen(data: str | Path, **flags: object) -> Screen:
+    """Return cells with their reading and file facts; see `open_cells`."""
+    path = Path(data)
+    asked = Flags.of(flags)
+    if path.suffix != ".toml":
+        return _screen(path, None, asked)
+    if asked != Flags():
+        raise UsageError(f"{path} already says how its file is read: change it there, or give flags with the .h5ad")
+    manifest = read_manifest(path)
+    return _screen(verified_data(path, manifest), manifest.reading, asked)
+
+
+def cells_from_file(path: Path, reading: Reading, *, in_memory_bytes: int = IN_MEMORY_BYTES) -> Cells:
+    """Return the cells of an .h5ad file as `reading` says, after walking it.
+
+    Expression of more than `in_memory_bytes` stays on disk. Only obs, var and X are kept.
+    """
+    return _screen(path, reading, Flags(), in_memory_bytes).cells
+
+
+def cells_from_anndata(adata: anndata.AnnData, reading: Reading | None = None, **flags: object) -> Cells:
+    """Return the cells of an AnnData in memory, read as `reading` says or as recognised with the help of flags."""
+    if adata.isbacked or adata.X is None:
+        raise UsageError("this AnnData holds no X in memory; open its file with open_cells(path)")
+    source = _source_of_anndata(adata)
+    asked = Flags.of(flags)
+    return _cells(source, read_as(source, asked) if reading is None else reading)
+
+
+def read_as(source: Source, flags: Flags) -> Reading:
+    """Return how a source is read: its convention, and the scale of its numbers."""
+    genes, gene_column, gene_evidence = gene_names(source.var, flags.gene_column)
+    reading = recognise(source.obs, genes, flags)
+    taken = sample(source.expression, source.counts, source.obs, flags.library_size_column)
+    measured = measure(taken, source.all_whole, source.log1p, flags.whole_transcriptome)
+    return replace(
+        reading,
+        gene_column=gene_column,
+        scale=measured.scale,
+        library_size_column=measured.library_column,
+        evidence=(*reading.evidence, *gene_evidence, *measured.warnings),
+    )
+
+
+def _cells(source: Source, reading: Reading) -> Cells:
+    genes, _, _ = gene_names(source.var, reading.gene_column or "none")
+    assigned = assign(source.obs, reading)
+    batches, batch_codes = _batches(source.obs, reading.batch_column)
+    return Cells(
+        expression=source.expression,
+        genes=genes,
+        ids=np.asarray([str(name) for name in source.obs.index], dtype=object),
+        conditions=assigned.conditions,
+        codes=assigned.codes,
+        scale=reading.scale,
+        batches=batches,
+        batch_codes=batch_codes,
+        library_sizes=library_sizes(source.obs, reading.library_size_column),
+        spellings=assigned.spellings,
+        name=source.name,
+        notes=(*source.brought, *assigned.notes),
+    )
+
+
+def _batches(obs: pd.DataFrame, column: str) -> tuple[tuple[str, ...], Int[np.ndarray, " cells"] | None]:
+    if not column:
+        return (), None
+    batch = Column.of(obs, column, "--batch-column")
+    return batch.values, batch.codes
+
+
+# ---- an AnnData in memory
+
+
+def _source_of_anndata(adata: anndata.AnnData) -> Source:
+    matrix = adata.X if sp.issparse(adata.X) else np.asarray(adata.X)
+    if matrix.dtype.kind not in "iuf":
+        raise BadDataError(f"is not a table of numbers ({matrix.dtype})", place="X", remedy="give counts or logarithms")
+    expression = as_expression(matrix)
+    tally = _tally(expression)
+    try:
+        tally.refuse(np.asarray(adata.obs_names), np.asarray(adata.var_names))
+    except Refusal as refusal:
+        raise BadDataError(refusal.problem, place=refusal.place, remedy=refusal.remedy) from refusal
+    places = {"obs": adata.obs, "var": adata.var, "obsm": adata.obsm, "varm": adata.varm, "obsp": adata.obsp}
+    names = {place: [str(name) for name in held] for place, held in (*places.items(), ("uns", adata.uns))}
+    return Source(
+        name="AnnData",
+        obs=adata.obs,
+        var=adata.var,
+        expression=expression,
+        counts=as_expression(adata.layers["counts"]) if "counts" in adata.layers else None,
+        all_whole=tally.all_whole,
+        log1p=adata.uns.get("log1p"),
+        brought=_brought(names, adata.var),
+    )
+
+
+def _tally(expression: Expression) -> Tally:
+    cells, genes = expression.shape
+    tally = Tally(cells, genes)
+    for start in range(0, cells, BLOCK_CELLS):
+        block = expression.rows(np.arange(start, min(start + BLOCK_CELLS, cells)))
+        if isinstance(block, np.ndarray):
+            tally.add_dense(block, start)
+        else:
+            rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
+            tally.add_entries(rows, block.indices.astype(np.int64), block.data)
+    return tally
+
+
+# ---- a file
+
+
+def _screen(path: Path, reading: Reading | None, flags: Flags, in_memory_bytes: int = IN_MEMORY_BYTES) -> Screen:
+    facts = walk_file(path)
+    try:
+        source = _source_of_file(path, facts, in_memory_bytes)
+        if reading is None:
+            reading = read_as(source, flags)
+        return Screen(_cells(source, reading), reading, facts, path)
+    except BadDataError as error:
+        if error.file is not None:
+            raise
+        raise BadDataError(error.problem, file=path, place=error.place, remedy=error.remedy) from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise BadDataError(f"cannot be read ({type(error).__name__}: {error})", file=path) from error
+
+
+def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Source:
+    with h5py.File(path, "r", locking=False) as file:
+        obs, var = anndata.io.read_elem(file["obs"]), anndata.io.read_elem(file["var"])
+        obs.index, var.index = obs.index.astype(str), var.index.astype(str)
+        places = ("obs", "var", "obsm", "varm", "obsp", "uns")
+        names = {place: list(file[place]) if place in file else [] for place in places}
+        return Source(
+            name=path.stem,
+            obs=obs,
+            var=var,
+            expression=_expression(path, file["X"], facts, in_memory_bytes),
+            counts=_counts(path, file),
+            all_whole=facts.whole_share == 1.0,
+            log1p=_log1p(file),
+            brought=_brought(names, var),
+        )
+
+
+def _expression(path: Path, x: "h5py.Dataset | h5py.Group", facts: FileFacts, in_memory_bytes: int) -> Expression:
+    if facts.memory > in_memory_bytes:
+        backed = BackedRows(path)
+        backed.shape  # noqa: B018 (refuses CSC now rather than at the first row)
+        return backed
+    matrix = anndata.io.read_elem(x)
+    return InMemory(matrix if isinstance(matrix, np.ndarray) else sp.csr_matrix(matrix))
+
+
+def _counts(path: Path, file: h5py.File) -> Expression | None:
+    layer = file.get("layers/counts")
+    by_gene = isinstance(layer, h5py.Group) and layer.attrs.get("encoding-type") == "csc_matrix"
+    return None if layer is None or by_gene else BackedRows(path, "layers/counts")
+
+
+def _log1p(file: h5py.File) -> Mapping[str, object] | None:
+    group = file.get("uns/log1p")
+    if not isinstance(group, h5py.Group):
+        return None
+    base = group.get("base")
+    stated = isinstance(base, h5py.Dataset) and base.shape == () and base.dtype.kind in "iuf"
+    return {"base": float(base[()])} if stated else {}
+
+
+def _brought(names: Mapping[str, Iterable[str]], var: pd.DataFrame) -> tuple[str, ...]:
+    """What the file holds that was computed from all its cells."""
+    notes = [
+        f"computed before any split: {place}[{name!r}], {meaning}"
+        for place, beginning, meaning in COMPUTED_BEFORE
+        for name in sorted(names.get(place, ()))
+        if name.startswith(beginning)
+    ]
+    chosen = var.get("highly_variable")
+    if chosen is not None and len(chosen) and bool(np.all(chosen.to_numpy() == True)):  # noqa: E712 (may be objects)
+        notes.append("the panel itself is a choice of variable genes made on all cells, test cells included")
+    return tuple(notes)

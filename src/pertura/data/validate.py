@@ -1,0 +1,101 @@
+"""Nothing is read from a file before a limited child process has looked through it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pertura.core.errors import BadDataError, MissingError
+
+BYTES_PER_SECOND = 10_000_000
+"""Slowest reading that is waited for: about a tenth of what one core decompresses."""
+FRESH_COPY = "copy or download it again, or write it again with a current anndata"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of an .h5ad file once it has been walked and found usable.
+
+    `memory` is the size of X in bytes once read; `whole_share` the share of its stored values that are whole numbers.
+    """
+
+    cells: int
+    genes: int
+    layout: str
+    dtype: str
+    memory: int
+    density: float
+    lowest: float
+    highest: float
+    whole_share: float
+    layers: tuple[str, ...] = ()
+
+
+def walk_file(path: Path, *, seconds: int | None = None, memory: int = 4 << 30) -> FileFacts:
+    """Return the facts of an .h5ad file that is safe and sound; raise `BadDataError` for every other file.
+
+    The file is looked through by a child process that may use at most `seconds` of CPU time (by default as many as
+    its size allows for) and `memory` bytes of address space.
+    """
+    if not path.exists():
+        raise MissingError(f"{path}: no such file")
+    if not path.is_file():
+        raise BadDataError("is not a file", file=path, remedy="give an AnnData file (.h5ad)")
+    if not os.access(path, os.R_OK):
+        raise BadDataError("may not be read", file=path, remedy="change its permissions")
+    limit = seconds or 60 + path.stat().st_size // BYTES_PER_SECOND
+    with tempfile.TemporaryFile() as output:
+        code = _run(path, limit, memory, output.fileno())
+        output.seek(0)
+        text = output.read()
+    if code != 0:
+        raise BadDataError(_death(code, limit), file=path, remedy=FRESH_COPY)
+    return _outcome(text, path)
+
+
+def _run(path: Path, seconds: int, memory: int, output: int) -> int | None:
+    """Exit code of the child; None where it had to be stopped."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "OPENBLAS_NUM_THREADS": "1",  # each thread would reserve address space of its own
+        "OMP_NUM_THREADS": "1",
+        "HDF5_PLUGIN_PRELOAD": "::",  # no filter that is not built in is loaded on a file's behalf
+    }
+    command = [sys.executable, "-P", "-m", "pertura.data.walk", str(path.absolute()), str(seconds), str(memory)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            timeout=2 * seconds + 30,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.returncode
+
+
+def _death(code: int | None, seconds: int) -> str:
+    if code is None or code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"could not be looked through within {seconds} seconds"
+    return f"looking through it ended abnormally (exit {code}): the file is damaged"
+
+
+def _outcome(text: bytes, path: Path) -> FileFacts:
+    try:
+        answer = json.loads(text)
+        if "refused" in answer:
+            problem, place, remedy = (str(part) for part in answer["refused"])
+        else:
+            facts = answer["facts"]
+            return FileFacts(**{**facts, "layers": tuple(facts["layers"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadDataError("looking through it gave no clear answer", file=path, remedy=FRESH_COPY) from error
+    raise BadDataError(problem, file=path, place=place, remedy=remedy)

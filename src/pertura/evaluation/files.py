@@ -1,0 +1,160 @@
+"""Scores on disk: `results.csv`, `agg_results.csv`, `scores.json`, `bootstrap.safetensors`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from pertura.core.errors import BadDataError, MissingError
+from pertura.core.perturbation import Condition, Mode, Perturbation, Target
+from pertura.data.atomic import write_bytes, write_text
+from pertura.evaluation.evaluate import Scores
+
+FORMAT = "pertura-scores"
+FORMAT_VERSION = 1
+TABLES = ("values", "floor", "ceiling", "permuted", "bootstrap")
+
+
+def results_table(scores: Scores) -> pd.DataFrame:
+    """Return one row per condition: what it is, whether it has an effect, and its scores; undefined is empty."""
+    frame = pd.DataFrame(
+        {
+            "perturbation": [one.perturbation.label for one in scores.conditions],
+            "context": [one.context for one in scores.conditions],
+            "stratum": [_strata_of(scores, one) for one in scores.conditions],
+            "cells": scores.counts,
+            "effect_p": scores.effect_p,
+            "detectable": scores.detectable,
+            "fallback": [scores.fallbacks.get(one, "") for one in scores.conditions],
+        }
+    )
+    for row, metric in enumerate(scores.metrics):
+        frame[metric] = scores.values[row]
+    return frame
+
+
+def aggregate_table(scores: Scores) -> pd.DataFrame:
+    """Return statistics by metric: the usual description over defined conditions, and what stands beside them.
+
+    `count` is the number of defined scores, `null_count` of undefined ones; mean to max skip undefined scores. The
+    rows from `score` on are over all conditions or the detectable ones, with undefined scores counted as the metric
+    states.
+    """
+    columns = {}
+    for row, metric in enumerate(scores.metrics):
+        values = pd.Series(scores.values[row])
+        described = {"count": values.count(), "null_count": values.isna().sum(), **values.describe().iloc[1:].to_dict()}
+        for subset in ("all", "detectable"):
+            summary = scores.summary(metric, subset)
+            tail = "" if subset == "all" else "_detectable"
+            described[f"score{tail}"] = summary.value
+            described[f"ci_low{tail}"], described[f"ci_high{tail}"] = summary.low, summary.high
+            described[f"conditions{tail}"] = summary.conditions
+            for name, value in scores.beside(metric, subset).items():
+                described[f"{name}{tail}"] = value
+        columns[metric] = described
+    return pd.DataFrame(columns).rename_axis("statistic").reset_index()
+
+
+def write_scores(scores: Scores, folder: Path) -> None:
+    """Write the four files; equal scores give equal bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "results.csv", results_table(scores).to_csv(index=False))
+    write_text(folder / "agg_results.csv", aggregate_table(scores).to_csv(index=False))
+    arrays = {name: getattr(scores, name) for name in TABLES}
+    arrays |= {"weights": scores.weights, "effect_p": scores.effect_p}
+    write_bytes(
+        folder / "bootstrap.safetensors", save({name: np.ascontiguousarray(one) for name, one in arrays.items()})
+    )
+    write_text(folder / "scores.json", json.dumps(_facts(scores), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_scores(folder: Path) -> Scores:
+    """Return the scores that `write_scores` wrote; a missing folder raises `MissingError`, a bad one `BadDataError`."""
+    if not (folder / "scores.json").exists():
+        raise MissingError(f"no scores in {folder}; `pertura run` or `pertura evaluate` writes them")
+    try:
+        facts = json.loads((folder / "scores.json").read_text())
+        if facts["format"] != FORMAT or facts["version"] > FORMAT_VERSION:
+            raise BadDataError(f"format {facts['format']} version {facts['version']}", file=folder / "scores.json")
+        arrays = load_file(folder / "bootstrap.safetensors")
+        return _scores(facts, arrays)
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+        raise BadDataError(
+            f"not readable as scores: {error}", file=folder, remedy="delete the folder and evaluate again"
+        ) from error
+
+
+def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Scores:
+    conditions = tuple(_condition(one) for one in facts["conditions"])  # type: ignore[attr-defined]
+    effect_p = arrays["effect_p"]
+    return Scores(
+        model=str(facts["model"]),
+        preset=str(facts["preset"]),
+        metrics=tuple(facts["metrics"]),  # type: ignore[arg-type]
+        conditions=conditions,
+        **{name: arrays[name] for name in TABLES},
+        weights=arrays["weights"],
+        detectable=np.asarray(facts["detectable"], dtype=bool),
+        effect_p=effect_p,
+        counts=tuple(facts["counts"]),  # type: ignore[arg-type]
+        strata={
+            name: frozenset(conditions[i] for i in members)
+            for name, members in facts["strata"].items()  # type: ignore[attr-defined]
+        },
+        fallbacks={conditions[int(i)]: why for i, why in facts["fallbacks"].items()},  # type: ignore[attr-defined]
+        split=str(facts["split"]),
+        seed=int(str(facts["seed"])),
+        shared_controls=bool(facts["shared_controls"]),
+        warnings=tuple(facts["warnings"]),  # type: ignore[arg-type]
+    )
+
+
+def _facts(scores: Scores) -> dict[str, object]:
+    position = {one: i for i, one in enumerate(scores.conditions)}
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "model": scores.model,
+        "preset": scores.preset,
+        "metrics": list(scores.metrics),
+        "conditions": [_spelled(one) for one in scores.conditions],
+        "counts": list(scores.counts),
+        "detectable": [bool(one) for one in scores.detectable],
+        "strata": {name: sorted(position[one] for one in members) for name, members in scores.strata.items()},
+        "fallbacks": {str(position[one]): why for one, why in scores.fallbacks.items()},
+        "split": scores.split,
+        "seed": scores.seed,
+        "shared_controls": scores.shared_controls,
+        "warnings": list(scores.warnings),
+        "summaries": {metric: _summaries(scores, metric) for metric in scores.metrics},
+    }
+
+
+def _summaries(scores: Scores, metric: str) -> dict[str, dict[str, float | int | None]]:
+    found = {}
+    for subset in ("all", "detectable", *scores.strata):
+        one = scores.summary(metric, subset)
+        numbers = {"score": one.value, "low": one.low, "high": one.high, **scores.beside(metric, subset)}
+        counted = {"conditions": one.conditions, "valid": one.valid, "undefined": one.undefined}
+        found[subset] = {name: value if np.isfinite(value) else None for name, value in (numbers | counted).items()}
+    return found
+
+
+def _spelled(condition: Condition) -> dict[str, object]:
+    targets = [[target.gene, str(target.mode)] for target in sorted(condition.perturbation.targets)]
+    return {"targets": targets, "context": condition.context}
+
+
+def _condition(spelled: Mapping[str, object]) -> Condition:
+    targets = (Target(str(gene), Mode(mode)) for gene, mode in spelled["targets"])  # type: ignore[attr-defined]
+    return Condition(Perturbation(frozenset(targets)), str(spelled["context"]))
+
+
+def _strata_of(scores: Scores, condition: Condition) -> str:
+    return "|".join(name for name, members in scores.strata.items() if condition in members)

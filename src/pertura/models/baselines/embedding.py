@@ -1,0 +1,78 @@
+"""A vector for each gene and, as their sum, for each perturbation: from training PCA or from a prior."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from pertura.core.perturbation import Condition
+from pertura.models.baselines.rule import Memory, Training, and_listed
+
+NEGLIGIBLE = 1e-9
+"""Components below this part of the largest one are rounding noise, and would depend on the order of the genes."""
+
+
+def gene_scores(profiles: Float[np.ndarray, "profiles genes"], components: int) -> Float[np.ndarray, "genes width"]:
+    """Return the scores of the genes on the first principal components of some mean profiles.
+
+    Genes are the observations: each profile is centred over genes. There are fewer columns than `components` where the
+    profiles span less. The sign of a component is the one with a positive third moment, whatever the gene order.
+    """
+    centred = profiles.T - profiles.T.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    wanted = int((sizes[:components] > NEGLIGIBLE * max(float(sizes[0]), 1e-300)).sum())
+    scores = left[:, :wanted] * sizes[:wanted]
+    return scores * np.where((scores**3).sum(axis=0) < 0, -1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """One vector for each of `genes`; `absent` says in words what a gene without one lacks."""
+
+    genes: tuple[str, ...]
+    table: Float[np.ndarray, "genes width"]
+    absent: str
+
+    @classmethod
+    def learnt(cls, training: Training, components: int) -> "Embedding":
+        """Return the prior of a training where there is one, else the scores of the panel on its pseudobulk."""
+        if training.prior is not None:
+            table = np.asarray(training.prior.table, dtype=np.float64)
+            return cls(training.prior.genes, table, f"has no vector in prior {training.prior.name}")
+        profiles = np.concatenate([training.bulk.means, training.controls])
+        return cls(training.genes, gene_scores(profiles, components), "is outside the panel")
+
+    @classmethod
+    def kept(cls, memory: Memory) -> "Embedding":
+        """Return the embedding that was put into a memory as `embedding`."""
+        return cls(memory.labels["embedding"], memory.arrays["embedding"], memory.labels["absent"][0])
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Gene -> row of the table."""
+        return {gene: place for place, gene in enumerate(self.genes)}
+
+    @property
+    def arrays(self) -> dict[str, Float[np.ndarray, "..."]]:
+        """What a memory has to keep of it, and under which name."""
+        return {"embedding": self.table}
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The names that go with the arrays."""
+        return {"embedding": self.genes, "absent": (self.absent,)}
+
+    def of(self, condition: Condition) -> Float[np.ndarray, " width"]:
+        """Return the sum of the vectors of the perturbed genes; call it only where `without` is empty."""
+        return self.table[[self.row[gene] for gene in condition.genes]].sum(axis=0)
+
+    def covers(self, conditions: Sequence[Condition]) -> Bool[np.ndarray, " conditions"]:
+        """Return which conditions have a vector for every perturbed gene."""
+        return np.asarray([all(gene in self.row for gene in one.genes) for one in conditions], dtype=bool)
+
+    def without(self, condition: Condition) -> str:
+        """Return in words which perturbed genes have no vector; empty where all have one."""
+        missing = [gene for gene in condition.genes if gene not in self.row]
+        return f"{and_listed(missing)} {self.absent}" if missing else ""

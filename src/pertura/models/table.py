@@ -1,0 +1,66 @@
+"""Every model by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pertura.core.errors import BadDataError, UsageError
+from pertura.core.model import PerturbationModel
+from pertura.models import storage
+from pertura.models.baselines.baseline import Baseline
+from pertura.models.baselines.rules import RULES
+from pertura.priors.prior import GenePrior
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One row of `MODELS`.
+
+    `build` returns an unfitted model in its default configuration; only where `takes_prior` has the prior an influence.
+    `load` returns what the model's `save` wrote.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[GenePrior | None], PerturbationModel]
+    load: Callable[[Path], PerturbationModel]
+    family: str
+    takes_prior: bool = False
+
+
+def _baseline(name: str, summary: str, *, takes_prior: bool = False) -> ModelEntry:
+    def build(prior: GenePrior | None = None) -> PerturbationModel:
+        return Baseline(RULES[name](), prior if takes_prior else None)
+
+    return ModelEntry(name, summary, build, Baseline.load, "baseline", takes_prior)
+
+
+_ENTRIES = (
+    _baseline("no-change", "perturbed cells look like control cells"),
+    _baseline("train-mean", "the mean change over all train perturbations"),
+    _baseline("context-mean", "the mean change over the train perturbations of the same context"),
+    _baseline("perturbation-mean", "the mean change of the same perturbation over other contexts"),
+    _baseline("additive", "the changes of the two genes of a pair, added"),
+    _baseline("matching-mean", "the mean profile of the singles of a pair that were seen"),
+    _baseline("target-only", "only the perturbed gene changes"),
+    _baseline("linear", "G K P + b on the principal components of the training screen"),
+    _baseline("ridge", "ridge regression on training PCA, or on a prior", takes_prior=True),
+    _baseline("nearest-neighbours", "the mean change of the five most similar train perturbations", takes_prior=True),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def model_named(name: str) -> ModelEntry:
+    """Return the entry of a model; an unknown name raises `UsageError` with the names there are."""
+    if name not in MODELS:
+        raise UsageError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def load_model(folder: Path) -> PerturbationModel:
+    """Return the fitted model in a folder, of whatever family it is."""
+    name = storage.read_header(folder).get("model")
+    if name not in MODELS:
+        raise BadDataError(f"a model of the unknown kind {name!r}", file=folder / storage.HEADER_FILE)
+    return MODELS[str(name)].load(folder)

@@ -1,0 +1,106 @@
+"""Model cards from the recorded facts of a run."""
+
+import numpy as np
+
+from pertura.data.datasets import DATASETS
+from pertura.evaluation.evaluate import Scores
+from pertura.evaluation.table import METRICS
+from pertura.models.table import MODELS
+from pertura.recipes.run import Screen, environment
+from pertura.report.card import CardFacts, DataFacts, ScoreFacts, SplitFacts, TrainingFacts
+from pertura.report.tables import Interval
+
+CITATIONS = (
+    "Ahlmann-Eltze, Huber & Anders 2025, Nature Methods: linear and additive baselines",
+    "Viñas Torné et al. 2025, Nature Biotechnology: systematic variation, matching mean",
+    "Peidli et al. 2024, Nature Methods: energy distance and permutation E-test",
+    "Owen & Eckles 2012, Annals of Applied Statistics: bootstrap of crossed effects",
+)
+
+
+def card_of(screen: Screen, name: str) -> CardFacts:
+    """Return the facts of one model's card; rendering refuses them where they contradict each other."""
+    scores = screen.comparison.of(name)
+    summary = MODELS[name].summary if name in MODELS else "a model of the user's"
+    return CardFacts(
+        model=name,
+        summary=summary,
+        data=_data(screen),
+        split=_split(screen),
+        training=_training(screen, name),
+        scores=tuple(_score(scores, metric) for metric in scores.metrics),
+        fallbacks={one.label: why for one, why in scores.fallbacks.items()},
+        limits=(*screen.warnings, *(f"computed before the split: {note}" for note in screen.cells.notes)),
+        versions={one: version for one, version in environment().items() if one != "platform"},
+        citations=CITATIONS,
+    )
+
+
+def _data(screen: Screen) -> DataFacts:
+    cells = screen.cells
+    entry = DATASETS.get(screen.recipe.data)
+    controls = int(cells.is_control.sum())
+    return DataFacts(
+        name=cells.name,
+        source=entry.source if entry else screen.recipe.data,
+        licence=entry.licence if entry else "not recorded",
+        cells=len(cells),
+        perturbed_cells=len(cells) - controls,
+        control_cells=controls,
+        genes=len(cells.genes),
+        conditions=len(cells.perturbed),
+        contexts=tuple(name or "unnamed" for name in cells.contexts),
+        modes=tuple(sorted(map(str, cells.modes))),
+        scale=f"{cells.scale.kind}: {cells.scale.evidence}" if cells.scale.evidence else cells.scale.kind,
+        computed_before_split=cells.notes,
+    )
+
+
+def _split(screen: Screen) -> SplitFacts:
+    split, cells = screen.split, screen.cells
+    present = set(cells.perturbed)
+    parts = [len(part & present) for part in (split.train, split.valid, split.test)]
+    partitions = [split.controls[name] for name in split.controls]
+    model = sum(len(one.model) for one in partitions)
+    judge = sum(len(set(one.judge) - set(one.model)) for one in partitions)
+    return SplitFacts(
+        rule=split.name,
+        seed=split.seed,
+        fingerprint=split.fingerprint,
+        train=parts[0],
+        valid=parts[1],
+        test=parts[2],
+        model_controls=model,
+        judge_controls=judge,
+        left_out=len(present) - sum(parts),
+        unused_controls=int(cells.is_control.sum()) - model - judge,
+        strata={name: len(members & present) for name, members in split.strata.items()},
+    )
+
+
+def _training(screen: Screen, name: str) -> TrainingFacts:
+    stats = screen.stats[name]
+    details = stats["details"]
+    assert isinstance(details, dict)
+    return TrainingFacts(
+        seed=screen.recipe.seed,
+        train_cells=details["cells_seen"],
+        epochs=details["epochs"],
+        cells_seen=details["cells_seen"],
+        seconds=float(str(stats["wall_clock_s"])),
+    )
+
+
+def _score(scores: Scores, metric: str) -> ScoreFacts:
+    one, beside = scores.summary(metric, "all"), scores.beside(metric, "all")
+    permuted = scores.permuted_score(metric, "all")
+    return ScoreFacts(
+        metric=metric,
+        better="higher" if METRICS[metric].higher_is_better else "lower",
+        score=Interval(one.value, one.low, one.high),
+        floor=beside["floor"],
+        null=Interval(permuted.value, permuted.low, permuted.high),
+        ceiling=Interval(beside["ceiling"]) if np.isfinite(beside["ceiling"]) else None,
+        valid=one.valid,
+        detectable=int(scores.detectable.sum()),
+    )

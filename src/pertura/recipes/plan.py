@@ -1,0 +1,116 @@
+"""What a run would do, without doing it: sizes, memory, and time from a few measured steps."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pertura.core.cells import Cells
+from pertura.core.expression import InMemory, Subset
+from pertura.core.split import Split
+from pertura.evaluation.presets import chosen
+from pertura.evaluation.table import Sides
+from pertura.recipes.recipe import Recipe
+from pertura.recipes.sources import cells_of, model_name, model_of, split_of
+
+SAMPLE = 1024
+HALVES = 2 * 10
+PASSES = 6
+"""How often a model's share of the cells is read: pseudobulk, prediction, writing, scoring, means, figures."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds and bytes of one screen."""
+
+    seconds: float
+    memory: float
+
+
+def plan(recipe: Recipe, folder: Path, *, trusted: Collection[str] = ()) -> str:
+    """Return the plan in words. Reads the data and makes the split; fits nothing and writes nothing."""
+    lines = [f"would write {folder}"]
+    estimates = []
+    for one in (recipe, *recipe.companions):
+        for spec in one.models:
+            model_of(spec, trusted)
+        cells = cells_of(one.data, one.seed)
+        split = split_of(one, cells)
+        estimate = _estimate(one, cells, split)
+        estimates.append(estimate)
+        lines += ["", f"{one.name}: {one.data}", *(f"  {line}" for line in _facts(one, cells, split)), _cost(estimate)]
+    total = Estimate(sum(one.seconds for one in estimates), max(one.memory for one in estimates))
+    lines += ["", "all" + _cost(total)[1:], "nothing was computed or written; leave out --dry-run to start"]
+    return "\n".join(lines)
+
+
+def _facts(recipe: Recipe, cells: Cells, split: Split) -> list[str]:
+    strata = ", ".join(f"{name} {len(members)}" for name, members in sorted(split.strata.items()))
+    controls = ", ".join(
+        f"{name or 'unnamed'} {len(part.model)} + {len(part.judge)}" for name, part in sorted(split.controls.items())
+    )
+    return [
+        f"cells       {len(cells):,} x {len(cells.genes):,} genes, {cells.scale.kind}",
+        f"contexts    {', '.join(name or 'unnamed' for name in cells.contexts)}",
+        f"conditions  {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test"
+        + (f" ({strata})" if strata else ""),
+        f"controls    {controls} (model side + judge side)",
+        f"split       {split.name}, seed {split.seed}, fingerprint {split.fingerprint[:16]}",
+        f"models      {', '.join(model_name(one) for one in recipe.models)}",
+        f"emitter     {recipe.emitter}",
+    ]
+
+
+def _estimate(recipe: Recipe, cells: Cells, split: Split) -> Estimate:
+    """Time one read of a sample of cells and one round of all metrics, and scale them up."""
+    judged = [one for one in split.test if len(cells.rows_of(one))]
+    genes, models = len(cells.genes), len(recipe.models)
+    rows = np.linspace(0, len(cells) - 1, min(SAMPLE, len(cells)), dtype=np.int64)
+    started = time.perf_counter()
+    block = cells.dense(rows)
+    block.sum(axis=0)
+    per_cell = (time.perf_counter() - started) / len(rows)
+    per_round = _metric_round(recipe, len(judged), block)
+    draws = recipe.bootstrap + recipe.permutations + HALVES
+    test_cells = sum(len(cells.rows_of(one)) for one in judged) + sum(len(p.judge) for p in split.controls.values())
+    # a redraw multiplies each judged cell into every draw: about two flops a gene and draw
+    redraw = test_cells * genes * draws * 2 / 2e9
+    reading = per_cell * len(cells) * (PASSES * models / 2 + 4)
+    seconds = reading + redraw + per_round * draws * models + 8
+    memory = draws * (len(judged) + len(cells.contexts)) * genes * 4 * 2 + _held(cells) + 3e8
+    return Estimate(seconds, memory)
+
+
+def _metric_round(recipe: Recipe, conditions: int, block: np.ndarray) -> float:
+    genes = block.shape[1]
+    means = np.resize(block, (max(conditions, 1), genes)).astype(np.float64)
+    zeros = np.zeros_like(means)
+    codes = np.zeros(len(means), dtype=np.int64)
+    sides = Sides(means + 0.1, means, zeros, zeros, codes, np.ones(genes, dtype=bool))
+    started = time.perf_counter()
+    for metric in chosen(recipe.preset):
+        metric.score(sides)
+    return time.perf_counter() - started
+
+
+def _held(cells: Cells) -> float:
+    """Bytes of expression that sit in memory; what stays on disk counts one block."""
+    source = cells.expression
+    while isinstance(source, Subset):
+        source = source.source
+    if not isinstance(source, InMemory):
+        return 2048.0 * len(cells.genes) * 8
+    matrix = source.matrix
+    return float(matrix.nbytes if isinstance(matrix, np.ndarray) else matrix.data.nbytes + matrix.indices.nbytes)
+
+
+def _cost(estimate: Estimate) -> str:
+    seconds = estimate.seconds
+    duration = (
+        f"{seconds / 3600:.1f} hours"
+        if seconds > 5400
+        else f"{max(seconds, 1):.0f} seconds ({seconds / 3600:.2f} hours)"
+    )
+    return f"  estimate    about {duration}, about {estimate.memory / 2**30:.1f} GiB of memory"

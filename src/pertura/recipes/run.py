@@ -1,0 +1,203 @@
+"""From a recipe to a run folder; what is finished is kept, what is not is done."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from pertura.comparison.compare import Comparison, compare, comparison_table
+from pertura.core.cells import Cells
+from pertura.core.errors import BadDataError, UsageError
+from pertura.core.model import PerturbationModel
+from pertura.core.perturbation import Condition
+from pertura.core.prediction import Prediction
+from pertura.core.scope import Scope
+from pertura.core.split import Split
+from pertura.data.atomic import write_text
+from pertura.data.predictions import read_predictions, write_predictions
+from pertura.data.splits.files import write_split
+from pertura.evaluation.evaluate import Scores, evaluate
+from pertura.evaluation.files import read_scores, write_scores
+from pertura.evaluation.observed import Effort, Observed, observe
+from pertura.models.table import MODELS
+from pertura.prediction.predict import predict
+from pertura.recipes.narration import Narrator, Silent
+from pertura.recipes.recipe import Recipe, read_recipe, write_recipe
+from pertura.recipes.record import Progress, fingerprint
+from pertura.recipes.sources import cells_of, data_fingerprint, model_name, model_of, split_of
+
+PACKAGES = ("pertura", "numpy", "scipy", "pandas", "anndata", "h5py", "scikit-learn", "safetensors", "matplotlib")
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """One screen of a run, finished: all that its report is made from."""
+
+    recipe: Recipe
+    folder: Path
+    cells: Cells
+    split: Split
+    observed: Observed
+    comparison: Comparison
+    predictions: dict[str, Prediction]
+    stats: dict[str, dict[str, object]]
+    warnings: tuple[str, ...]
+
+
+def run(
+    recipe: Recipe, folder: Path, *, trusted: Collection[str] = (), narrator: Narrator | None = None
+) -> tuple[Screen, ...]:
+    """Return the finished screens of a run, the main one first, with everything written under `folder`.
+
+    A folder that holds an interrupted run of the same recipe is finished; one that holds another recipe raises
+    `UsageError`. The files are the same, byte for byte, however often the run was interrupted; wall-clock times apart.
+    """
+    path = folder / "recipe.toml"
+    if path.exists() and read_recipe(path) != recipe:
+        raise UsageError(f"{folder} holds a run of another recipe; choose another folder with -o, or delete it")
+    work = [
+        _Work(one, folder / one.name if i else folder, trusted) for i, one in enumerate((recipe, *recipe.companions))
+    ]
+    teller = _Counted(narrator or Silent(), sum(one.steps for one in work))
+    write_recipe(recipe, path)
+    return tuple(one.finish(teller) for one in work)
+
+
+class _Counted:
+    """Counts finished steps for a narrator."""
+
+    def __init__(self, narrator: Narrator, total: int) -> None:
+        self.narrator, self.total, self.done = narrator, total, 0
+
+    def begin(self, text: str) -> None:
+        self.narrator.stage(text, self.done, self.total)
+        self.done += 1
+
+
+class _Work:
+    """The steps of one screen."""
+
+    def __init__(self, recipe: Recipe, folder: Path, trusted: Collection[str]) -> None:
+        self.recipe, self.folder, self.trusted = recipe, folder, trusted
+        names = [model_name(one) for one in recipe.models]
+        if len(set(names)) != len(names):
+            raise UsageError(f"two models would share a folder: {', '.join(sorted(names))}")
+        # what only a typing mistake can break is built before anything is computed
+        self.models = {model_name(one): model_of(one, trusted) for one in recipe.models}
+        self.steps = 2 + 3 * len(self.models)
+        self.warnings: list[str] = []
+
+    def finish(self, teller: _Counted) -> Screen:
+        """Do what is left of the steps."""
+        recipe = self.recipe
+        teller.begin(f"{recipe.name}: reading {recipe.data} and splitting")
+        self.cells = cells_of(recipe.data, recipe.seed)
+        self.split = split_of(recipe, self.cells)
+        write_split(self.split, self.folder / "split.json")
+        write_text(self.folder / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
+        self.inputs = fingerprint(
+            data_fingerprint(recipe.data),
+            self.split.fingerprint,
+            str(replace(recipe, models=(), companions=())),
+            version("pertura"),
+        )
+        self.progress = Progress(self.folder)
+        fitted = {name: self._fit(name, teller) for name in self.models}
+        conditions = self._judged(fitted)
+        predictions = {name: self._predict(name, model, conditions, teller) for name, model in fitted.items()}
+        teller.begin(f"{recipe.name}: resampling the observed cells")
+        effort = Effort(bootstrap=recipe.bootstrap, permutations=recipe.permutations)
+        observed = observe(self.cells, self.split, conditions, seed=recipe.seed, effort=effort)
+        scores = [self._score(name, one, observed, teller) for name, one in predictions.items()]
+        comparison = compare(scores, subject=self._subject())
+        write_text(self.folder / "comparison.csv", comparison_table(comparison).to_csv(index=False))
+        stats = {name: self._stats(name) for name in self.models}
+        warnings = (*self.warnings, *observed.warnings)
+        return Screen(recipe, self.folder, self.cells, self.split, observed, comparison, predictions, stats, warnings)
+
+    def _fit(self, name: str, teller: _Counted) -> PerturbationModel:
+        teller.begin(f"{self.recipe.name}: fitting {name}")
+        home, model = self._home(name), self.models[name]
+        saves = name in MODELS
+        if saves and self.progress.finished(f"fit {name}", self.inputs):
+            return MODELS[name].load(home / "model")
+        started = time.perf_counter()
+        visible = self.split.visible(self.cells)
+        model.fit(visible, self.split, seed=self.recipe.seed)
+        self._write_stats(home, visible, time.perf_counter() - started)
+        if saves:
+            model.save(home / "model")
+            self.progress.finish(f"fit {name}", self.inputs, _files(home / "model"))
+        return model
+
+    def _predict(
+        self, name: str, model: PerturbationModel, conditions: Sequence[Condition], teller: _Counted
+    ) -> Prediction:
+        teller.begin(f"{self.recipe.name}: predicting with {name}")
+        path = self._home(name) / "predictions.h5ad"
+        if not self.progress.finished(f"predict {name}", self.inputs):
+            made = predict(
+                model, self.cells, self.split, conditions, seed=self.recipe.seed, emitter=self.recipe.emitter
+            )
+            write_predictions(path, made, self.cells, self.split, model_name=name)
+            self.progress.finish(f"predict {name}", self.inputs, [path])
+        return read_predictions(path).prediction
+
+    def _score(self, name: str, prediction: Prediction, observed: Observed, teller: _Counted) -> Scores:
+        teller.begin(f"{self.recipe.name}: scoring {name}")
+        folder = self._home(name) / "scores"
+        if not self.progress.finished(f"score {name}", self.inputs):
+            write_scores(evaluate(prediction, observed, preset=self.recipe.preset), folder)
+            self.progress.finish(f"score {name}", self.inputs, _files(folder))
+        return read_scores(folder)
+
+    def _judged(self, fitted: dict[str, PerturbationModel]) -> tuple[Condition, ...]:
+        """The test conditions with cells that every model knows the genes of; the others are named, not judged."""
+        present = tuple(one for one in sorted(self.split.test) if len(self.cells.rows_of(one)))
+        genes = {gene for one in present for gene in one.genes}
+        scopes = [scope for one in fitted.values() if isinstance(scope := getattr(one, "scope", None), Scope)]
+        unknown = frozenset().union(*(scope.unknown(genes) for scope in scopes))
+        kept = tuple(one for one in present if not unknown.intersection(one.genes))
+        if len(kept) < len(present):
+            self.warnings.append(
+                f"{len(present) - len(kept)} test conditions perturb genes unknown to panel, vocabulary and prior and "
+                f"are not judged: {', '.join(sorted(unknown))}"
+            )
+        if not kept:
+            raise BadDataError("no test condition is left to judge", remedy="check the split and the gene names")
+        return kept
+
+    def _subject(self) -> str | None:
+        own = self.recipe.own_models
+        return model_name(own[-1]) if own else None
+
+    def _home(self, name: str) -> Path:
+        return self.folder / "models" / name
+
+    def _write_stats(self, home: Path, visible: Cells, seconds: float) -> None:
+        facts = {"cells_seen": len(visible), "conditions_seen": len(visible.perturbed), "epochs": 1}
+        write_text(home / "training.jsonl", json.dumps({"step": 1, **facts}) + "\n")
+        stats = {"wall_clock_s": round(seconds, 3), "reason": "fitted", "details": facts}
+        write_text(home / "training_stats.json", json.dumps(stats, indent=1) + "\n")
+
+    def _stats(self, name: str) -> dict[str, object]:
+        return json.loads((self._home(name) / "training_stats.json").read_text(encoding="utf-8"))
+
+
+def environment() -> dict[str, str]:
+    """Return the versions a run depends on."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{one: version(one) for one in PACKAGES},
+    }
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.rglob("*") if one.is_file())
+
+
+Report = Callable[[tuple[Screen, ...]], str]
