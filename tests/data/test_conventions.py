@@ -4,8 +4,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from h5ad_files import GENES, gears, perturbench, screen, state
 
+from h5ad_files import GENES, gears, perturbench, screen, state
 from pertura.core import Condition, Mode, Perturbation
 from pertura.core.errors import BadDataError, UsageError
 from pertura.data.anndata_io import cells_from_anndata

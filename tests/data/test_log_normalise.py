@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from h5ad_files import gears, transcriptome
 
+from h5ad_files import gears, transcriptome
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError
 from pertura.core.expression import InMemory, dense

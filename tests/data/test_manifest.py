@@ -4,10 +4,10 @@ import os
 from dataclasses import replace
 
 import pytest
-from h5ad_files import gears, state, written
 from hypothesis import given
 from hypothesis import strategies as st
 
+from h5ad_files import gears, state, written
 from pertura.core import Mode, Scale
 from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.data.anndata_io import open_cells, open_screen

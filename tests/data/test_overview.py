@@ -1,8 +1,8 @@
 """The numbers of an overview equal what can be counted by hand."""
 
 import numpy as np
-from h5ad_files import GEARS_LABELS, gears, screen, state
 
+from h5ad_files import GEARS_LABELS, gears, screen, state
 from pertura.data.anndata_io import cells_from_anndata
 from pertura.data.overview import Spread, overview
 

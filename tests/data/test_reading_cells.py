@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from h5ad_files import gears, perturbench, screen, state, written
 
+from h5ad_files import gears, perturbench, screen, state, written
 from pertura.core import Condition, Perturbation
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.expression import InMemory

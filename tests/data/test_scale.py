@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from h5ad_files import gears, transcriptome
 
+from h5ad_files import gears, transcriptome
 from pertura.core.cells import Scale
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.expression import as_expression

@@ -101,8 +101,10 @@ def test_equal_pages_are_equal_bytes(text):
 
 
 def test_bytes_depend_neither_on_the_process_nor_on_its_hash_seed(text):
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from report_samples import page; from pertura.report.html import render; import hashlib\n"
-    code += "sys.stdout.write(hashlib.sha256(render(page()).encode()).hexdigest())"
+    code = (
+        f"import hashlib, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from report_samples import page; "
+        "from pertura.report.html import render; print(hashlib.sha256(render(page()).encode()).hexdigest(), end='')"
+    )
     found = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}

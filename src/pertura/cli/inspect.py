@@ -15,50 +15,61 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 
+File = Annotated[Path, typer.Argument(help="An AnnData file (.h5ad), or a dataset.toml made from one.")]
+PerturbationColumn = Annotated[
+    str | None, typer.Option(help="Column of obs that says which genes are perturbed in a cell.")
+]
+Controls = Annotated[
+    list[str] | None, typer.Option(help="Label of unperturbed cells in that column; give it again for each label.")
+]
+Separator = Annotated[str | None, typer.Option(help="What stands between genes perturbed together, as + in A+B.")]
+GuideSeparator = Annotated[
+    str | None, typer.Option(help="What stands before the number of a guide, as _ in A_1; the number is cut off.")
+]
+HowPerturbed = Annotated[
+    str | None, typer.Option(help="How genes are perturbed: activation, interference, knockout, overexpression.")
+]
+ModeColumn = Annotated[str | None, typer.Option(help="Column of obs that tells the mode, if it differs between cells.")]
+ContextColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="Column that tells cell line or type; give it again to join columns; none for no context."),
+]
+BatchColumn = Annotated[
+    str | None, typer.Option(help="Column that tells the batch: controls are matched in it. none for no batches.")
+]
+LibrarySizeColumn = Annotated[
+    str | None, typer.Option(help="Column with the total counts of each cell over all genes, not the panel alone.")
+]
+GeneColumn = Annotated[
+    str | None, typer.Option(help="Column of var that holds the gene names the labels use. none for row names.")
+]
+WholeTranscriptome = Annotated[
+    bool | None, typer.Option("--whole-transcriptome/--panel-only", help="Whether X holds all genes of a cell or some.")
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Where to write down the reading, for later commands to take.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a dataset.toml that describes another file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of tables.")]
+
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="An AnnData file (.h5ad), or a dataset.toml made from one.")],
+    file: File,
     *,
-    perturbation_column: Annotated[
-        str | None, typer.Option(help="Column of obs that says which genes are perturbed in a cell.")
-    ] = None,
-    control: Annotated[
-        list[str] | None, typer.Option(help="Label of unperturbed cells in that column; give it again for each label.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between genes perturbed together, as + in A+B.")
-    ] = None,
-    guide_separator: Annotated[
-        str | None, typer.Option(help="What stands before the number of a guide, as _ in A_1; the number is cut off.")
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="How genes are perturbed: activation, interference, knockout, overexpression.")
-    ] = None,
-    mode_column: Annotated[
-        str | None, typer.Option(help="Column of obs that tells the mode, if it differs between cells.")
-    ] = None,
-    context_column: Annotated[
-        list[str] | None,
-        typer.Option(help="Column that tells cell line or type; give it again to join columns; none for no context."),
-    ] = None,
-    batch_column: Annotated[
-        str | None, typer.Option(help="Column that tells the batch: controls are matched in it. none for no batches.")
-    ] = None,
-    library_size_column: Annotated[
-        str | None, typer.Option(help="Column with the total counts of each cell over all genes, not the panel alone.")
-    ] = None,
-    gene_column: Annotated[
-        str | None, typer.Option(help="Column of var that holds the gene names the labels use. none for row names.")
-    ] = None,
-    whole_transcriptome: Annotated[
-        bool | None,
-        typer.Option("--whole-transcriptome/--panel-only", help="Whether X holds all genes of a cell or some."),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write down the reading, for later commands to take.")
-    ] = Path("dataset.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a dataset.toml that describes another file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of tables.")] = False,
+    perturbation_column: PerturbationColumn = None,
+    control: Controls = None,
+    separator: Separator = None,
+    guide_separator: GuideSeparator = None,
+    mode: HowPerturbed = None,
+    mode_column: ModeColumn = None,
+    context_column: ContextColumns = None,
+    batch_column: BatchColumn = None,
+    library_size_column: LibrarySizeColumn = None,
+    gene_column: GeneColumn = None,
+    whole_transcriptome: WholeTranscriptome = None,
+    output: Output = Path("dataset.toml"),
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say how a screen is read and why, what it holds, and what to watch; write the reading to dataset.toml."""
     from pertura.data.anndata_io import open_screen

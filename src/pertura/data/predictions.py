@@ -104,10 +104,12 @@ class _Layout:
 
     @classmethod
     def of(cls, prediction: Prediction, cells: Cells, split: Split) -> "_Layout":
+        if not prediction.conditions:
+            raise BadDataError(f"model {prediction.provenance.model} predicted no condition")
         unobserved = [one.label for one in prediction.conditions if not len(cells.rows_of(one))]
-        if unobserved or not prediction.conditions:
+        if unobserved:
             raise BadDataError(
-                f"no observed cells of {len(unobserved)} predicted conditions: {', '.join(unobserved[:6]) or 'all'}",
+                f"no observed cells of {len(unobserved)} predicted conditions: {', '.join(unobserved[:6])}",
                 remedy="a prediction file sets predicted beside observed cells; write these conditions elsewhere",
             )
         return cls(prediction, cells, split)

@@ -21,6 +21,7 @@ CITATIONS = (
 def card_of(screen: Screen, name: str) -> CardFacts:
     """Return the facts of one model's card; rendering refuses them where they contradict each other."""
     scores = screen.comparison.of(name)
+    brought = (f"computed before the split: {note}" for note in screen.cells.notes)
     summary = MODELS[name].summary if name in MODELS else "a model of the user's"
     return CardFacts(
         model=name,
@@ -30,7 +31,7 @@ def card_of(screen: Screen, name: str) -> CardFacts:
         training=_training(screen, name),
         scores=tuple(_score(scores, metric) for metric in scores.metrics),
         fallbacks={one.label: why for one, why in scores.fallbacks.items()},
-        limits=(*screen.warnings, *(f"computed before the split: {note}" for note in screen.cells.notes)),
+        limits=(*screen.warnings, *brought, *_undefined(scores)),
         versions={one: version for one, version in environment().items() if one != "platform"},
         citations=CITATIONS,
     )
@@ -94,13 +95,25 @@ def _training(screen: Screen, name: str) -> TrainingFacts:
 def _score(scores: Scores, metric: str) -> ScoreFacts:
     one, beside = scores.summary(metric, "all"), scores.beside(metric, "all")
     permuted = scores.permuted_score(metric, "all")
+    shown = Interval(one.value, one.low, one.high) if one.valid else Interval(None)
     return ScoreFacts(
         metric=metric,
         better="higher" if METRICS[metric].higher_is_better else "lower",
-        score=Interval(one.value, one.low, one.high),
+        score=shown,
         floor=beside["floor"],
         null=Interval(permuted.value, permuted.low, permuted.high),
         ceiling=Interval(beside["ceiling"]) if np.isfinite(beside["ceiling"]) else None,
         valid=one.valid,
         detectable=int(scores.detectable.sum()),
     )
+
+
+def _undefined(scores: Scores) -> list[str]:
+    """Say which metrics have no value for some conditions, and what that counts as."""
+    told = []
+    for metric in scores.metrics:
+        one, rule = scores.summary(metric, "all"), METRICS[metric].undefined_as
+        if one.undefined:
+            counted = "left out" if rule is None else f"counted as {rule:g} in means"
+            told.append(f"{metric} is undefined for {one.undefined} of {one.conditions} conditions: {counted}")
+    return told

@@ -105,6 +105,9 @@ def _score_row(comparison: Comparison, scores: Scores, metric: str) -> Row:
     permuted = scores.permuted_score(metric, subset)
     represented = f"{int(mine.sum()) - len(fallen)} of {int(mine.sum())}"
     marks = (f"stand-in for {len(fallen)} of {int(mine.sum())}: {_reason(scores, fallen)}",) if fallen else ()
+    constant = METRICS[metric].undefined_as
+    if one.undefined and constant is not None:
+        marks += (f"undefined for {one.undefined} of {one.conditions}, counted as {constant:g}",)
     cells = (
         scores.model,
         Interval(one.value, one.low, one.high),

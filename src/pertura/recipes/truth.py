@@ -3,6 +3,7 @@
 import numpy as np
 
 from pertura.data.datasets import DATASETS
+from pertura.evaluation.evaluate import predicted_means
 from pertura.metrics.delta import pearson
 from pertura.recipes.run import Screen
 from pertura.report.tables import Column, Row, Table
@@ -22,8 +23,7 @@ def truth_table(screen: Screen) -> Table | None:
     measured = (observed.means - observed.controls)[mine]
     rows = [Row(("the observed cells", float(np.nanmean(pearson(measured, expected))), None), reference=True)]
     for name, prediction in screen.predictions.items():
-        means = np.asarray([prediction.mean(one) for one in observed.conditions])
-        change = (means - observed.model_controls)[mine]
+        change = (predicted_means(prediction, observed) - observed.model_controls)[mine]
         scores = [np.nan_to_num(pearson(change, other)).mean() for other in (expected, measured)]
         rows.append(Row((name, float(scores[0]), float(scores[1]))))
     columns = (

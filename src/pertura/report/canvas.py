@@ -234,11 +234,13 @@ def _tidied(text: str, width: Pixels, height: Pixels) -> str:
     body = _renamed(body)
     body = re.sub(r' (d|x|y|x1|x2|y1|y2|width|height|transform)="[^"]*"', _rounded, body)
     body = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", body)
-    body = re.sub(r"font-family: [^;\"]*", f"font-family: {_FONTS}", body)
+    body = re.sub(r" font-family: [^;\"]*;", "", body)
+    # Some versions of matplotlib write size and family as one.
+    body = re.sub(r"(font: [^;\"]*?)'DejaVu Sans'[^;\"]*", lambda found: found[1] + _FONTS, body)
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" '
-        f'style="max-width: {width:g}px; stroke-linejoin: round; stroke-linecap: butt">'
+        f'style="max-width: {width:g}px; stroke-linejoin: round; stroke-linecap: butt; font-family: {_FONTS}">'
     )
     body = re.sub(r"<svg[^>]*>", opening, body, count=1)
     body = re.sub(r"<(g|defs)>\s*</\1>", "", body)

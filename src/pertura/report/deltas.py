@@ -89,7 +89,7 @@ def delta_scatter(panels: Sequence[DeltaPanel], *, title: str, note: str = "") -
         axes = canvas.axes(left, top + 38, side, side)
         _draw_panel(axes, panel, kept, side)
         axes.set_ylabel("predicted" if column == 0 else "", size=SMALL)
-        axes.yaxis.set_label_coords(-40 / side, 0.5)
+        axes.yaxis.set_label_coords(-35 / side, 0.5)
         axes.set_xlabel("observed", size=SMALL)
     if not panels:
         nothing(canvas.axes(40, TITLE_HEIGHT, WIDTH - 40, side))

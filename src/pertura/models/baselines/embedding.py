@@ -6,11 +6,12 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.linalg import eigh
 
 from pertura.core.perturbation import Condition
 from pertura.models.baselines.rule import Memory, Training, and_listed
 
-NEGLIGIBLE = 1e-9
+NEGLIGIBLE = 1e-7
 """Components below this part of the largest one are rounding noise, and would depend on the order of the genes."""
 
 
@@ -20,16 +21,33 @@ def gene_scores(profiles: Float[np.ndarray, "profiles genes"], components: int) 
     Genes are the observations: each profile is centred over genes. There are fewer columns than `components` where the
     profiles span less. The sign of a component is the one with a positive third moment, whatever the gene order.
     """
-    centred = profiles.T - profiles.T.mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    wanted = int((sizes[:components] > NEGLIGIBLE * max(float(sizes[0]), 1e-300)).sum())
-    scores = left[:, :wanted] * sizes[:wanted]
+    centred = profiles - profiles.mean(axis=1, keepdims=True)
+    directions, sizes = _leading(centred, components)
+    scores = centred.T @ directions[:, sizes > NEGLIGIBLE * max(float(sizes[0]), 1e-300)]
     return scores * np.where((scores**3).sum(axis=0) < 0, -1.0, 1.0)
+
+
+def _leading(
+    centred: Float[np.ndarray, "profiles genes"], most: int
+) -> tuple[Float[np.ndarray, "profiles width"], Float[np.ndarray, " width"]]:
+    """Return the first left singular vectors and values, from the eigenvectors of the smaller product.
+
+    For 1,500 profiles x 6,546 genes this takes half a second, a full decomposition 14.
+    """
+    profiles, genes = centred.shape
+    side = min(profiles, genes)
+    product = centred @ centred.T if profiles <= genes else centred.T @ centred
+    values, vectors = eigh(product, subset_by_index=[max(side - most, 0), side - 1])
+    sizes = np.sqrt(np.maximum(values[::-1], 0.0))
+    vectors = vectors[:, ::-1]
+    if profiles <= genes:
+        return vectors, sizes
+    return np.divide(centred @ vectors, sizes, out=np.zeros((profiles, len(sizes))), where=sizes > 0), sizes
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """One vector for each of `genes`; `absent` says in words what a gene without one lacks."""
+    """One vector for each of `genes`; `absent` says in words where a gene without one is."""
 
     genes: tuple[str, ...]
     table: Float[np.ndarray, "genes width"]
@@ -40,9 +58,9 @@ class Embedding:
         """Return the prior of a training where there is one, else the scores of the panel on its pseudobulk."""
         if training.prior is not None:
             table = np.asarray(training.prior.table, dtype=np.float64)
-            return cls(training.prior.genes, table, f"has no vector in prior {training.prior.name}")
+            return cls(training.prior.genes, table, f"not in prior {training.prior.name}")
         profiles = np.concatenate([training.bulk.means, training.controls])
-        return cls(training.genes, gene_scores(profiles, components), "is outside the panel")
+        return cls(training.genes, gene_scores(profiles, components), "outside the panel")
 
     @classmethod
     def kept(cls, memory: Memory) -> "Embedding":
@@ -75,4 +93,4 @@ class Embedding:
     def without(self, condition: Condition) -> str:
         """Return in words which perturbed genes have no vector; empty where all have one."""
         missing = [gene for gene in condition.genes if gene not in self.row]
-        return f"{and_listed(missing)} {self.absent}" if missing else ""
+        return f"{and_listed(missing)} {'is' if len(missing) == 1 else 'are'} {self.absent}" if missing else ""

@@ -41,7 +41,7 @@ class NearestNeighbours(DeltaRule):
         if absent:
             return train_mean(memory, absent)
         if not memory.conditions:
-            return train_mean(memory, f"no train perturbation can be used: each has a gene that {embedding.absent}")
+            return train_mean(memory, f"no train perturbation can be used: each has a gene {embedding.absent}")
         distance = DISTANCES[self.distance](embedding.of(condition), memory.arrays["vectors"])
         away = np.round(distance, DECIMALS)
         order = sorted(

@@ -43,7 +43,7 @@ class Ridge(DeltaRule):
         if absent:
             return train_mean(memory, absent)
         if "weights" not in memory.arrays:
-            return train_mean(memory, f"no train perturbation can be used: each has a gene that {embedding.absent}")
+            return train_mean(memory, f"no train perturbation can be used: each has a gene {embedding.absent}")
         length = float(memory.arrays["length"][0])
         if length == 0:
             return Delta(memory.arrays["mean"])
