@@ -15,7 +15,10 @@ from pertura.evaluation.table import METRICS
 
 @dataclass(frozen=True)
 class Comparison:
-    """The scores of several models, the two that head the report, and their paired difference."""
+    """The scores of several models, the two that head the report, and their paired difference.
+
+    `remark` says where either of the two did not answer itself; empty where both did.
+    """
 
     scores: tuple[Scores, ...]
     metric: str
@@ -24,6 +27,7 @@ class Comparison:
     second: str
     difference: Difference
     sentence: str
+    remark: str
 
     def of(self, model: str) -> Scores:
         """Return the scores of a model."""
@@ -47,18 +51,19 @@ def compare(scores: Sequence[Scores], *, subject: str | None = None, metric: str
     second = next(name for name in ranked if name != first)
     by_name = {one.model: one for one in scores}
     gap = difference(by_name[first], by_name[second], headline, subset)
-    sentence = _sentence(gap, subset) + _stand_ins([by_name[first], by_name[second]], subset)
-    return Comparison(tuple(scores), headline, subset, first, second, gap, sentence)
+    remark = _stand_ins([by_name[first], by_name[second]], subset)
+    return Comparison(tuple(scores), headline, subset, first, second, gap, _sentence(gap, subset), remark)
 
 
 def comparison_table(comparison: Comparison) -> pd.DataFrame:
     """Return one row per model, metric and subset, with all that stands beside the score and the paired difference.
 
-    `difference` is against the strongest other model named in `against`, positive where this model is better.
+    `difference` is the paired one from the model named in `against` (the first of the comparison; for that one, the
+    second), positive where this model is better.
     """
     rows = []
     for scores in comparison.scores:
-        against = comparison.second if scores.model != comparison.second else comparison.first
+        against = comparison.first if scores.model != comparison.first else comparison.second
         for metric in scores.metrics:
             for subset in ("all", "detectable", *sorted(scores.strata)):
                 rows.append(_row(scores, comparison.of(against), metric, subset))
@@ -112,11 +117,11 @@ def _sentence(gap: Difference, subset: str) -> str:
 
 
 def _stand_ins(pair: Sequence[Scores], subset: str) -> str:
-    """Say where a model of the sentence did not answer itself: a tie with its own stand-in is no tie of ideas."""
+    """A tie between two stand-ins is no tie of ideas."""
     told = []
     for one in pair:
         mine = one.among(subset)
         fallen = sum(condition in one.fallbacks for condition, taken in zip(one.conditions, mine) if taken)
         if fallen:
-            told.append(f"{one.model} answered {fallen} of {int(mine.sum())} with a stand-in")
-    return f" ({'; '.join(told)})" if told else ""
+            told.append(f"{one.model} could not represent {fallen} of {int(mine.sum())} and answered with a stand-in")
+    return "; ".join(told)

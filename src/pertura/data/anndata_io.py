@@ -205,7 +205,7 @@ def _screen(path: Path, reading: Reading | None, flags: Flags, in_memory_bytes: 
 
 
 def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Source:
-    with h5py.File(path, "r", locking=False) as file:
+    with h5py.File(path, "r") as file:
         obs, var = anndata.io.read_elem(file["obs"]), anndata.io.read_elem(file["var"])
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
         places = ("obs", "var", "obsm", "varm", "obsp", "uns")

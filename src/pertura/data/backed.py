@@ -32,7 +32,7 @@ class BackedRows:
 
     @cached_property
     def _matrix(self) -> "h5py.Dataset | h5py.Group":
-        self._file = h5py.File(self.path, "r", locking=False, rdcc_nbytes=CACHE_BYTES)
+        self._file = h5py.File(self.path, "r", rdcc_nbytes=CACHE_BYTES)
         matrix = self._file[self.place]
         if isinstance(matrix, h5py.Group) and matrix.attrs["encoding-type"] != "csr_matrix":
             raise BadDataError(

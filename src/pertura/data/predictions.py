@@ -224,7 +224,7 @@ def read_predictions(path: Path, *, walked: bool = False) -> PredictionFile:
     if not walked:
         _look_through(path)
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r") as file:
             return _read(path, file)
     except FileNotFoundError as error:
         raise MissingError(f"{path}: no such file") from error
@@ -236,7 +236,7 @@ def read_predictions(path: Path, *, walked: bool = False) -> PredictionFile:
 def is_prediction_file(path: Path) -> bool:
     """Whether a file holds the record of `write_predictions`; what is no sound .h5ad at all raises `BadDataError`."""
     _look_through(path)
-    with h5py.File(path, "r", locking=False) as file:
+    with h5py.File(path, "r") as file:
         return "uns" in file and "pertura" in file["uns"]
 
 

@@ -90,7 +90,7 @@ def training_pseudobulk(cells: Cells, split: Split) -> Pseudobulk:
     """Return the pseudobulk of the train conditions against the model-side controls, without touching other cells."""
     seen = split.visible(cells)
     conditions = [one for one in seen.perturbed if one in split.train]
-    return pseudobulk(seen, conditions, {name: seen.control_rows(name) for name in seen.contexts})
+    return pseudobulk(seen, conditions, {one.context: seen.control_rows(one.context) for one in conditions})
 
 
 def _batch_means(cells: Cells, rows: Rows) -> dict[int, Float[np.ndarray, " genes"]]:

@@ -21,7 +21,7 @@ CITATIONS = (
 def card_of(screen: Screen, name: str) -> CardFacts:
     """Return the facts of one model's card; rendering refuses them where they contradict each other."""
     scores = screen.comparison.of(name)
-    brought = (f"computed before the split: {note}" for note in screen.cells.notes)
+    brought = (f"about the data: {note}" for note in screen.cells.notes)
     summary = MODELS[name].summary if name in MODELS else "a model of the user's"
     return CardFacts(
         model=name,

@@ -72,7 +72,8 @@ def summary_text(screens: tuple[Screen, ...]) -> str:
 
 def comparison_text(comparison: Comparison) -> str:
     """Return the sentence and the table of a comparison for the terminal."""
-    return f"{comparison.sentence}\n\n{to_text(score_table(comparison, comparison.metric))}"
+    remark = f"({comparison.remark})\n" if comparison.remark else ""
+    return f"{comparison.sentence}\n{remark}\n{to_text(score_table(comparison, comparison.metric))}"
 
 
 def score_table(comparison: Comparison, metric: str) -> Table:
@@ -83,7 +84,7 @@ def score_table(comparison: Comparison, metric: str) -> Table:
         Column("model"),
         Column(metric, "interval", f"{rule.summary}; mean and 95 % interval", better=better),
         Column("permuted labels", "interval", "the same metric on permuted labels: mean, and 95 % of permutations"),
-        Column("difference", "interval", "paired difference from the strongest other model; above zero is better"),
+        Column(f"less {comparison.first}", "interval", f"paired difference from {comparison.first}; above 0 is better"),
         Column("valid", "count", "conditions with a defined score"),
         Column("represented", "text", "conditions the model answered itself, not with its stand-in"),
     )
@@ -99,12 +100,13 @@ def score_table(comparison: Comparison, metric: str) -> Table:
 def _score_row(comparison: Comparison, scores: Scores, metric: str) -> Row:
     subset = comparison.subset
     one, mine = scores.summary(metric, subset), scores.among(subset)
-    against = comparison.second if scores.model != comparison.second else comparison.first
-    gap = difference(scores, comparison.of(against), metric, subset)
+    gap = difference(scores, comparison.of(comparison.first), metric, subset)
     fallen = [c for c, taken in zip(scores.conditions, mine) if taken and c in scores.fallbacks]
     permuted = scores.permuted_score(metric, subset)
     represented = f"{int(mine.sum()) - len(fallen)} of {int(mine.sum())}"
-    marks = (f"stand-in for {len(fallen)} of {int(mine.sum())}: {_reason(scores, fallen)}",) if fallen else ()
+    marks: tuple[str, ...] = (
+        (f"stand-in for {len(fallen)} of {int(mine.sum())}: {_reason(scores, fallen)}",) if fallen else ()
+    )
     constant = METRICS[metric].undefined_as
     if one.undefined and constant is not None:
         marks += (f"undefined for {one.undefined} of {one.conditions}, counted as {constant:g}",)
@@ -112,7 +114,7 @@ def _score_row(comparison: Comparison, scores: Scores, metric: str) -> Row:
         scores.model,
         Interval(one.value, one.low, one.high),
         Interval(permuted.value, permuted.low, permuted.high),
-        Interval(gap.value, gap.low, gap.high) if against != scores.model else None,
+        Interval(gap.value, gap.low, gap.high) if scores.model != comparison.first else None,
         one.valid,
         represented,
     )
@@ -189,11 +191,12 @@ def _lead(screen: Screen) -> str:
         f"{'context' if len(cells.contexts) == 1 else 'contexts'}. {len(split.train)} train, {len(split.valid)} valid "
         f"and {len(split.test)} test perturbations; {found} of {total} judged ones have a detectable effect. "
         "Predicted and observed changes are taken from disjoint control cells."
+        + (f" {remark[0].upper()}{remark[1:]}." if (remark := screen.comparison.remark) else "")
     )
 
 
 def _warnings(screen: Screen) -> tuple[str, ...]:
-    brought = tuple(f"computed before the split: {note}" for note in screen.cells.notes)
+    brought = tuple(f"about the data: {note}" for note in screen.cells.notes)
     return (*screen.warnings, *audit(screen.split, screen.cells).warnings, *brought)
 
 

@@ -144,7 +144,7 @@ class _Work:
             )
             write_predictions(path, made, self.cells, self.split, model_name=name)
             self.progress.finish(f"predict {name}", self.inputs, [path])
-        return read_predictions(path).prediction
+        return read_predictions(path, walked=True).prediction  # its digest was just taken or compared
 
     def _score(self, name: str, prediction: Prediction, observed: Observed, teller: _Counted) -> Scores:
         teller.begin(f"{self.recipe.name}: scoring {name}")

@@ -186,7 +186,7 @@ def _shown_column(table: Table, position: int) -> list[Shown]:
     column = table.columns[position]
     cells = [row.cells[position] for row in table.rows]
     values = [_value(column, cell) for cell in cells]
-    decimals = 0 if column.kind == "count" else decimals_for(values, column.digits)
+    decimals = 0 if column.kind == "count" else decimals_for(map(_size, cells), column.digits)
     words = [_in_words(column, cell, decimals) for cell in cells]
     rivals = [i for i, row in enumerate(table.rows) if not row.reference and math.isfinite(values[i])]
     if column.better is None or len(rivals) < 2:
@@ -206,9 +206,21 @@ def _value(column: Column, cell: Cell) -> float:
     return as_float(cell.value if isinstance(cell, Interval) else cell)
 
 
+def _size(cell: Cell) -> float:
+    """What decides the decimals of a cell: its largest number, so that a wide interval around zero stays short."""
+    numbers = (cell.value, cell.low, cell.high) if isinstance(cell, Interval) else (cell,)
+    plain = [abs(as_float(one)) for one in numbers if not isinstance(one, str | bool | np.bool_)]
+    return max((one for one in plain if math.isfinite(one)), default=math.nan)
+
+
+def _has_ends(cell: Interval) -> bool:
+    """A bare value (a reference) has no interval; one of which an end is unknown shows the dash."""
+    return cell.low is not None or cell.high is not None
+
+
 def _in_words(column: Column, cell: Cell, decimals: int) -> Shown:
     if isinstance(cell, Interval):
-        ends = f"[{number(cell.low, decimals)}, {number(cell.high, decimals)}]"
+        ends = f"[{number(cell.low, decimals)}, {number(cell.high, decimals)}]" if _has_ends(cell) else ""
         return Shown(number(cell.value, decimals), ends if cell.defined else "", undefined=not cell.defined)
     if isinstance(cell, str):
         return Shown(printable(cell))

@@ -5,31 +5,36 @@ from dataclasses import replace
 from pertura.core.cells import Cells
 from pertura.core.perturbation import Mode
 from pertura.data.datasets.entry import DatasetEntry
-from pertura.data.datasets.simulation import Truth
+from pertura.data.datasets.simulation import Simulation, Truth
 
 
 def _pairs(seed: int) -> Cells:
-    from pertura.data.datasets.simulate import simulate_norman  # the table of names must not need the simulator
-
-    return replace(simulate_norman(seed=seed).cells, name="simulated-pairs")
+    return replace(_simulated_pairs(seed).cells, name="simulated-pairs")
 
 
 def _lines(seed: int) -> Cells:
-    from pertura.data.datasets.simulate import simulate_replogle
-
-    return replace(simulate_replogle(seed=seed).cells, name="simulated-lines")
+    return replace(_simulated_lines(seed).cells, name="simulated-lines")
 
 
 def _pairs_truth(seed: int) -> Truth:
-    from pertura.data.datasets.simulate import simulate_norman
+    return _simulated_pairs(seed).truth
 
-    return simulate_norman(seed=seed).truth
+
+def _simulated_pairs(seed: int) -> Simulation:
+    from pertura.data.datasets.simulate import simulate_norman  # the table of names must not need the simulator
+    from pertura.data.datasets.simulation import norman_like
+
+    return simulate_norman(norman_like(targets_outside_panel=0.0), seed=seed)
 
 
 def _lines_truth(seed: int) -> Truth:
+    return _simulated_lines(seed).truth
+
+
+def _simulated_lines(seed: int) -> Simulation:
     from pertura.data.datasets.simulate import simulate_replogle
 
-    return simulate_replogle(seed=seed).truth
+    return simulate_replogle(seed=seed)
 
 
 PAIRS = DatasetEntry(
