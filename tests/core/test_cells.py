@@ -1,9 +1,10 @@
 from dataclasses import replace
 
+import jaxtyping
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pertura.core import Cells, Condition, Expression, Perturbation, Scale
@@ -14,6 +15,7 @@ CONTROL, A_HERE, A_THERE, B_HERE = (
     Condition(Perturbation.parse(name), context) for name, context in [("", "x"), ("A", "x"), ("A", "y"), ("B", "x")]
 )
 OTHER_CONTROL = Condition(Perturbation(), "y")
+quick = settings(max_examples=25, deadline=None)
 MATRIX = np.arange(40, dtype=np.float64).reshape(8, 5)
 
 
@@ -32,6 +34,12 @@ def made(matrix=MATRIX, **changes):
     return Cells(**(fields | changes))
 
 
+@pytest.fixture
+def unchecked(monkeypatch):
+    """The package as users have it, without shapes checked at each call."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -43,7 +51,7 @@ def made(matrix=MATRIX, **changes):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_wrong_length_is_refused_and_named(change):
+def test_a_wrong_length_is_refused_and_named(change, unchecked):
     with pytest.raises(BadDataError, match=next(iter(change))):
         made(**change)
 
@@ -54,8 +62,9 @@ def test_a_wrong_length_is_refused_and_named(change):
         ({"genes": tuple("abcda")}, "gene names repeat"),
         ({"ids": np.asarray(["cell"] * 8)}, "cell names repeat"),
         ({"conditions": (CONTROL, A_HERE, A_THERE, B_HERE, CONTROL)}, "listed twice"),
-        ({"codes": np.asarray([0, 1, 0, 2, 1, 4, 0, 5])}, "codes"),
-        ({"codes": np.asarray([0, 1, 0, 2, 1, 4, 0, -1])}, "codes"),
+        ({"codes": np.asarray([0, 1, 0, 2, 1, 4, 0, 5])}, "codes run from 0 to 5, but there are 5"),
+        ({"codes": np.asarray([0, 1, 0, 2, 1, 4, 0, -1])}, "codes run from -1 to 4"),
+        ({"batch_codes": np.asarray([0, 1, 0, 1, 0, 1, 0, -1])}, "batch_codes run from -1"),
     ],
 )
 def test_repeats_and_codes_of_nothing_are_refused(change, message):
@@ -97,6 +106,7 @@ def test_rows_are_found_by_name_and_an_unknown_name_is_named():
 
 @pytest.mark.parametrize("matrix", [MATRIX, sp.csr_matrix(MATRIX), sp.csc_matrix(MATRIX)], ids=["dense", "csr", "csc"])
 @given(rows=st.lists(st.integers(0, 7), unique=True, max_size=8), genes=st.permutations("abcde"))
+@quick
 def test_taken_cells_and_genes_carry_everything_with_them(matrix, rows, genes):
     cells = made(matrix)
     index = np.asarray(rows, dtype=np.int64)
@@ -114,6 +124,7 @@ def test_taken_cells_and_genes_carry_everything_with_them(matrix, rows, genes):
 
 
 @given(first=st.permutations(range(8)), second=st.permutations(range(8)))
+@quick
 def test_taking_twice_is_taking_the_rows_of_rows(first, second):
     cells = made()
     outer, inner = np.asarray(first), np.asarray(second)

@@ -22,7 +22,9 @@ EXIT_CODES = {
 
 def test_every_error_has_the_exit_code_that_is_written_down():
     found = {
-        name: one.exit_code for name, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, PerturaError)
+        name: one.exit_code
+        for name, one in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(one, PerturaError)
     }
     assert found == EXIT_CODES
 

@@ -16,3 +16,8 @@ def test_conditions_are_sorted_whatever_order_they_were_given_in():
     names = ["C", "A", "B"]
     prediction = Prediction(("a",), {perturbed(name): row for name in names}, Provenance("m"))
     assert [one.label for one in prediction.conditions] == ["A", "B", "C"]
+
+
+def test_no_cells_have_no_mean():
+    prediction = Prediction(("a", "b"), {perturbed("A"): np.empty((0, 2))}, Provenance("m"))
+    assert np.isnan(prediction.mean(perturbed("A"))).all()

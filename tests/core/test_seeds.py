@@ -1,19 +1,21 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pertura.core.seeds import generator, shuffled, stream
 
+quick = settings(max_examples=50, deadline=None)
 names = st.lists(st.text(max_size=4), min_size=1, max_size=20, unique=True)
 
 
 def test_a_stream_is_the_same_number_everywhere():
-    assert stream("pairing") == 11943303475453806990
-    assert stream("emit", "A+B@K562") == 5434276408297126270
-    assert shuffled(["c0", "c1", "c2", "c3", "c4"], 7, "controls", "K562").tolist() == [2, 1, 3, 4, 0]
+    assert stream("pairing") == 13855883545887159543
+    assert stream("emit", "A+B@K562") == 3591876277691730467
+    assert shuffled(["c0", "c1", "c2", "c3", "c4"], 7, "controls", "K562").tolist() == [4, 2, 3, 0, 1]
 
 
 @given(first=st.lists(st.text("ab", max_size=2), max_size=3), second=st.lists(st.text("ab", max_size=2), max_size=3))
+@quick
 def test_streams_are_equal_only_for_equal_paths(first, second):
     # no names and one empty name are one path
     assert (stream(*first) == stream(*second)) == ((first or [""]) == (second or [""]))
@@ -40,6 +42,7 @@ def test_drawing_for_one_purpose_leaves_the_others_alone():
 
 
 @given(ids=names, seed=st.integers(0, 9), rng=st.randoms(use_true_random=False))
+@quick
 def test_shuffled_names_come_out_the_same_whatever_order_they_went_in(ids, seed, rng):
     turned = list(ids)
     rng.shuffle(turned)
@@ -49,6 +52,7 @@ def test_shuffled_names_come_out_the_same_whatever_order_they_went_in(ids, seed,
 
 
 @given(ids=names, seed=st.integers(0, 9))
+@quick
 def test_leaving_an_id_out_leaves_the_order_of_the_others(ids, seed):
     whole = [ids[i] for i in shuffled(ids, seed, "x")]
     without = [ids[1:][i] for i in shuffled(ids[1:], seed, "x")]

@@ -1,5 +1,7 @@
 """The commands, and what their errors become."""
 
+import errno
+import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -14,7 +16,9 @@ EXIT_CODES = (
     "Exit codes: 0 ok · 1 unexpected · 2 usage · 3 bad data · 4 something missing or offline · "
     "5 diverged · 6 out of memory · 130 interrupted"
 )
-INTERRUPTED, OUT_OF_MEMORY, UNEXPECTED = 130, 6, 1
+INTERRUPTED, OUT_OF_MEMORY, MISSING = 130, 6, 4
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG}
+"""What the system denies and no traceback explains better: rights, room, a place that is no folder."""
 
 
 def _interrupt(sign: int, frame: object) -> NoReturn:
@@ -74,10 +78,14 @@ def _outcome() -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except PerturaError as error:
         return _told(str(error), error.exit_code)
-    except Interrupted:
-        return _told("interrupted; what is finished is kept", INTERRUPTED)
+    except Interrupted as stop:
+        return _told(str(stop) or "interrupted; nothing is left half written", INTERRUPTED)
     except MemoryError as error:
-        return _told(f"out of memory: {error}; try --dry-run for an estimate", OUT_OF_MEMORY)
+        return _told(f"out of memory: {error}; `pertura run --dry-run` estimates what is needed", OUT_OF_MEMORY)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return _told(f"{error.filename or 'writing'}: {os.strerror(error.errno).lower()}", MISSING)
     return 0
 
 

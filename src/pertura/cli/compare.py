@@ -22,11 +22,15 @@ def compare(
     """Compare models judged on the same conditions, with paired differences and their intervals."""
     from pertura.comparison.compare import compare as compare_scores
     from pertura.comparison.compare import comparison_table
+    from pertura.core.errors import UsageError
     from pertura.data.atomic import write_text
     from pertura.recipes.report import comparison_text
     from pertura.recipes.runs import scores_of_runs
 
-    made = compare_scores(scores_of_runs(runs), subject=subject, metric=metric)
+    scores = scores_of_runs(runs)
+    if metric is not None and metric not in scores[0].metrics:
+        raise UsageError(f"--metric {metric}: the runs have {', '.join(scores[0].metrics)}")
+    made = compare_scores(scores, subject=subject, metric=metric)
     typer.echo(comparison_text(made))
     if output is not None:
         write_text(output, comparison_table(made).to_csv(index=False))

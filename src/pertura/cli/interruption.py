@@ -2,4 +2,4 @@
 
 
 class Interrupted(BaseException):
-    """The user, or the system, asked to stop."""
+    """The user, or the system, asked to stop; the message says how to go on."""

@@ -1,12 +1,14 @@
 """`pertura run`: from a recipe or a screen to a report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from pertura.recipes.recipe import OptionValue, Recipe
+    from pertura.recipes.recipe import Recipe
+
+MOST_SEED = 2**32 - 1
 
 
 def run(
@@ -28,7 +30,7 @@ def run(
         list[str] | None, typer.Option(help="An option of the split rule, as name=value (context=RPE1).")
     ] = None,
     split: Annotated[Path | None, typer.Option(help="A split.json instead of a rule.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random choice.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.", min=0, max=MOST_SEED)] = None,
     emitter: Annotated[
         str | None, typer.Option(help="Cells around a predicted mean: constant, control-shift or resampled.")
     ] = None,
@@ -36,27 +38,24 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and compute nothing.")] = False,
 ) -> None:
     """Fit, predict, evaluate, compare, report. An interrupted run goes on with `pertura run FOLDER/recipe.toml`."""
-    from dataclasses import replace
+    from pertura.core.errors import UsageError
+    from pertura.recipes.recipe import FILE, read_recipe
 
-    from pertura.recipes.recipe import read_recipe
-
-    resumed = Path(what).name == "recipe.toml"
-    changes: dict[str, object] = {
-        name: value
-        for name, value in (("rule", rule), ("seed", seed), ("emitter", emitter), ("bootstrap", bootstrap))
-        if value is not None
-    }
-    if option:
-        changes["options"] = _options(option)
-    if split is not None:
-        changes["split"] = str(split.resolve())
     own = tuple(model or ())
-    if resumed:
-        recipe, folder = read_recipe(Path(what)), output or Path(what).parent
-        _refuse_changes(recipe, changes, own)
-    else:
-        recipe = replace(_recipe(what, own, rule, split), **changes)  # type: ignore[arg-type]
-        folder = output or Path("runs") / recipe.name
+    if split is not None and (rule is not None or option):
+        raise UsageError("--split takes the place of --rule and --option: give the file or the rule")
+    if Path(what).is_dir():
+        raise UsageError(f"{what!r} is a folder; name a file, or to go on with a run in it {Path(what) / FILE}")
+    resumed = Path(what).name == FILE
+    recipe = read_recipe(Path(what)) if resumed else _recipe(what, own)
+    file = None if split is None else str(split.resolve())
+    changes = {"rule": rule, "split": file, "seed": seed, "emitter": emitter, "bootstrap": bootstrap}
+    revised = _revised(recipe, {name: one for name, one in changes.items() if one is not None}, option or [])
+    if resumed and (revised != recipe or not set(own) <= set(recipe.models)):
+        raise UsageError(f"{what} says all of its run; to change it, start another run with -o elsewhere")
+    recipe, folder = revised, output or (Path(what).parent if resumed else Path("runs") / recipe.name)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"-o {folder}: this is a file; name a folder")
     if dry_run:
         from pertura.recipes.plan import plan
 
@@ -67,62 +66,60 @@ def run(
 
 def _run(recipe: "Recipe", folder: Path, own: tuple[str, ...]) -> None:
     from pertura.cli.interruption import Interrupted
-    from pertura.cli.progress import narrated
-    from pertura.recipes.report import summary_text, write_report
-    from pertura.recipes.run import run as run_recipe
 
     try:
+        from pertura.cli.progress import narrated
+        from pertura.recipes.report import summary_text, write_report
+        from pertura.recipes.run import run as run_recipe
+
         with narrated() as narrator:
             screens = run_recipe(recipe, folder, trusted=own, narrator=narrator)
             narrator.note("writing the report")
             report = write_report(screens)
-    except Interrupted:
-        again = f"pertura run {folder / 'recipe.toml'}" + "".join(f" --model {one}" for one in own)
-        typer.echo(f"interrupted; finished steps are kept. Go on with:\n  {again}", err=True)
-        raise
+    except Interrupted as stop:
+        raise Interrupted(_way_on(folder, own)) from stop
     typer.echo(summary_text(screens))
     typer.echo(f"\nreport: {report}")
 
 
-def _recipe(what: str, own: tuple[str, ...], rule: str | None, split: Path | None) -> "Recipe":
+def _way_on(folder: Path, own: tuple[str, ...]) -> str:
+    """Say how to finish what was interrupted."""
+    import shlex
+
+    from pertura.recipes.recipe import FILE
+
+    if not (folder / FILE).exists():
+        return "interrupted before anything was written; give the same command again"
+    again = ["pertura", "run", str(folder / FILE), *(word for one in own for word in ("--model", one))]
+    return f"interrupted; finished steps are kept. Go on with:\n  {shlex.join(again)}"
+
+
+def _recipe(what: str, own: tuple[str, ...]) -> "Recipe":
+    import pydantic
+
+    from pertura.core.errors import UsageError
     from pertura.data.datasets import DATASETS
+    from pertura.recipes.recipe import refusal
     from pertura.recipes.table import RECIPES, baselines, with_models
 
     if what in RECIPES:
         return with_models(RECIPES[what](), own)
     data = what if what in DATASETS else str(Path(what).resolve())
     name = what if what in DATASETS else Path(what).stem
-    return with_models(baselines(data, name=name), own)
+    try:
+        return with_models(baselines(data, name=name), own)
+    except pydantic.ValidationError as error:
+        raise UsageError(f"{what!r}: {refusal(error)}; rename the file") from error
 
 
-def _options(texts: list[str]) -> dict[str, "OptionValue"]:
-    from pertura.core.errors import UsageError
+def _revised(recipe: "Recipe", changes: dict[str, Any], options: list[str]) -> "Recipe":
+    """Return the recipe with what flags change; what is no matter of one screen changes for companions too."""
+    from dataclasses import replace
 
-    found: dict[str, OptionValue] = {}
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark:
-            raise UsageError(f"--option {text}: write it as name=value")
-        found[name.replace("-", "_")] = _value(value)
-    return found
+    from pertura.recipes.rules import read_options
 
-
-def _value(text: str) -> "OptionValue":
-    """Read a number or a yes/no where the text is one."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _refuse_changes(recipe: "Recipe", changes: dict[str, object], own: tuple[str, ...]) -> None:
-    from pertura.core.errors import UsageError
-
-    changed = [name for name, value in changes.items() if getattr(recipe, name) != value]
-    if changed or not set(own) <= set(recipe.models):
-        what = ", ".join(changed) or "its models"
-        raise UsageError(f"a recipe.toml says all of its run; to change {what}, start a new run with -o elsewhere")
+    if options:
+        changes = {**changes, "options": read_options(str(changes.get("rule", recipe.rule)), options)}
+    shared = {name: value for name, value in changes.items() if name not in ("rule", "options", "split")}
+    companions = tuple(replace(one, **shared) for one in recipe.companions)
+    return replace(recipe, **changes, companions=companions)

@@ -18,7 +18,7 @@ def split(
     data: Annotated[str | None, typer.Argument(help="A bundled data set, an .h5ad or a dataset.toml.")] = None,
     *,
     rule: Annotated[str, typer.Option(help=f"One of: {RULES}.")] = "gears-simulation",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.", min=0, max=2**32 - 1)] = 1,
     train_gene_fraction: Annotated[float | None, typer.Option(help="Share of genes that may be trained on.")] = None,
     pair_train_fraction: Annotated[float | None, typer.Option(help="Share of pairs of such genes to train on.")] = None,
     context: Annotated[str | None, typer.Option(help="The cell line or type to hold out.")] = None,

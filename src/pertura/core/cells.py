@@ -67,6 +67,9 @@ class Cells:
             raise BadDataError(f"{self.name}: cell names repeat", remedy="make them unique before reading")
         if len(set(self.conditions)) != len(self.conditions):
             raise BadDataError(f"{self.name}: a condition is listed twice")
+        _check_codes(f"{self.name}: codes", self.codes, len(self.conditions))
+        if self.batch_codes is not None:
+            _check_codes(f"{self.name}: batch_codes", self.batch_codes, len(self.batches))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -153,3 +156,9 @@ class Cells:
     def dense(self, rows: Int[np.ndarray, " cells"]) -> Float[np.ndarray, "cells genes"]:
         """Return some cells as a float64 array in memory."""
         return dense(self.expression.rows(rows))
+
+
+def _check_codes(name: str, codes: Int[np.ndarray, " cells"], size: int) -> None:
+    """Refuse a code that points at nothing: numpy would take -1 (a missing label of pandas) for the last one."""
+    if len(codes) and not (codes.min() >= 0 and codes.max() < size):
+        raise BadDataError(f"{name} run from {codes.min()} to {codes.max()}, but there are {size}")

@@ -32,6 +32,16 @@ class InMemory:
 
     matrix: Num[np.ndarray, "cells genes"] | sp.csr_matrix
 
+    def __post_init__(self) -> None:
+        matrix = self.matrix
+        # scipy copies all indices at every row access where indptr and indices differ in width
+        if not isinstance(matrix, np.ndarray) and matrix.indptr.dtype != matrix.indices.dtype:
+            width = np.int32 if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max else np.int64
+            indices, indptr = matrix.indices.astype(width), matrix.indptr.astype(width)
+            same = sp.csr_matrix(matrix.shape, dtype=matrix.dtype)
+            same.data, same.indices, same.indptr = matrix.data, indices, indptr
+            object.__setattr__(self, "matrix", same)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
@@ -76,6 +86,15 @@ def dense(block: Shaped[np.ndarray, "cells genes"] | sp.csr_matrix) -> Float[np.
     """Return a block as a float64 array."""
     full = block if isinstance(block, np.ndarray) else block.toarray()
     return np.asarray(full, dtype=np.float64)
+
+
+def column_sums(
+    block: Shaped[np.ndarray, "cells genes"] | sp.csr_matrix,
+) -> Float[np.ndarray, " genes"]:
+    """Return the sum of each gene over a block, accumulated in float64 without making a sparse block dense."""
+    if isinstance(block, np.ndarray):
+        return block.sum(axis=0, dtype=np.float64)
+    return np.bincount(block.indices, weights=block.data, minlength=block.shape[1]).astype(np.float64, copy=False)
 
 
 def blocks(expression: Expression, index: Rows, size: int = BLOCK_CELLS) -> Iterator[Float[np.ndarray, "cells genes"]]:

@@ -1,5 +1,6 @@
 """What is done to a cell (`Perturbation`) and to which cells (`Condition`)."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -109,6 +110,16 @@ class Condition:
 
 
 def spelled(conditions: Iterable[Condition], contexts: Iterable[str]) -> dict[Condition, str]:
-    """Return how to spell each condition of a screen: without its context where the screen has only one."""
+    """Return how to spell each condition of a screen: without its context where the screen has only one.
+
+    The mode of each target is added where nothing else tells two conditions apart.
+    """
     plain = len(set(contexts)) <= 1
-    return {one: one.perturbation.label if plain else one.label for one in conditions}
+    names = {one: one.perturbation.label if plain else one.label for one in conditions}
+    times = Counter(names.values())
+    return {one: name if times[name] == 1 else _with_modes(one, plain) for one, name in names.items()}
+
+
+def _with_modes(condition: Condition, plain: bool) -> str:
+    label = "+".join(f"{target.gene}:{target.mode}" for target in sorted(condition.perturbation.targets))
+    return label if plain or not condition.context else f"{label}@{condition.context}"

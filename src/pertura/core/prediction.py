@@ -43,5 +43,6 @@ class Prediction:
         return tuple(sorted(self.cells))
 
     def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
-        """Return the mean of a condition's predicted cells, in float64."""
-        return np.asarray(self.cells[condition], dtype=np.float64).mean(axis=0)
+        """Return the mean of a condition's predicted cells, in float64; NaN where there are none."""
+        rows = np.asarray(self.cells[condition], dtype=np.float64)
+        return rows.mean(axis=0) if len(rows) else np.full(rows.shape[1], np.nan)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pertura.core.cells import Cells
-from pertura.core.errors import BadDataError, LeakError
+from pertura.core.errors import BadDataError, LeakError, UsageError
 from pertura.core.perturbation import Condition, Mode, Perturbation, Target, spelled
 from pertura.core.seeds import shuffled
 
@@ -168,7 +168,7 @@ class Split:
         """Return the split of a `split.json`; anything malformed raises `BadDataError`."""
         try:
             return _from_json(content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise BadDataError(
                 f"not a split file: {type(error).__name__}: {error}", remedy="make one with `pertura split`"
             ) from error

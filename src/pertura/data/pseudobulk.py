@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from pertura.core.cells import Cells
 from pertura.core.errors import ContextError
-from pertura.core.expression import Expression, blocks
+from pertura.core.expression import BLOCK_CELLS, Expression, column_sums
 from pertura.core.perturbation import Condition
 from pertura.core.split import Split
 
@@ -40,8 +40,8 @@ def mean_of(expression: Expression, rows: Rows) -> Float[np.ndarray, " genes"]:
     if not len(rows):
         return np.full(expression.shape[1], np.nan)
     total = np.zeros(expression.shape[1])
-    for block in blocks(expression, rows):
-        total += block.sum(axis=0)
+    for start in range(0, len(rows), BLOCK_CELLS):
+        total += column_sums(expression.rows(rows[start : start + BLOCK_CELLS]))
     return total / len(rows)
 
 

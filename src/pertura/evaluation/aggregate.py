@@ -78,8 +78,8 @@ def interval(
 ) -> tuple[float, float]:
     """Return the central 95 % of the draws, moved so that their mean lies on the point.
 
-    With few independent `clusters` (perturbed genes) percentiles are too narrow: they are stretched by Student's t over
-    the normal quantile at clusters - 1 degrees of freedom.
+    With few independent `clusters` (perturbed genes) percentiles are too narrow: they are stretched to the width that
+    Student's t with clusters - 1 degrees of freedom gives the mean of a normal sample.
 
     The spread of the draws is what is wanted; their offset (redrawn cells are not the observed ones) is not. Both are
     taken on the scale of `link`: Fisher's z for correlations, the logarithm for errors, cut to 0..1 for shares.
@@ -95,10 +95,15 @@ def interval(
 
 
 def _stretch(clusters: int | None) -> float:
-    """Student's t over the normal quantile; one cluster has no spread of its own to stretch."""
+    """Student's t over the normal quantile, and the share of variance that exponential weights leave out.
+
+    The weighted mean of n values has the variance s^2 / n times (n - 1) / (n + 1) (Rubin 1981). One cluster has no
+    spread of its own to stretch.
+    """
     if clusters is None or clusters < 2:
         return 1.0
-    return float(stats.t.ppf((1 + COVERAGE) / 2, clusters - 1) / stats.norm.ppf((1 + COVERAGE) / 2))
+    students = stats.t.ppf((1 + COVERAGE) / 2, clusters - 1) / stats.norm.ppf((1 + COVERAGE) / 2)
+    return float(students * np.sqrt((clusters + 1) / (clusters - 1)))
 
 
 def independent_clusters(conditions: Sequence[Condition]) -> int:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from pertura.core.cells import Cells
 from pertura.core.perturbation import Condition
 from pertura.core.seeds import generator, shuffled
-from pertura.metrics.distance import energy_test
+from pertura.metrics.distance import energy_test, pairwise
 
 MOST_CELLS = 500
 THRESHOLD = 0.05
@@ -27,12 +27,14 @@ def effect_p_values(
     Euclidean energy distance on the whole panel; at most 500 cells of a side, chosen by name. All controls of the
     context take part: this describes the observed cells and feeds no prediction. NaN where a side has < 2 cells.
     """
-    controls = {name: _few(cells, cells.control_rows(name), seed) for name in {one.context for one in conditions}}
+    contexts = sorted({one.context for one in conditions})
+    controls = {name: cells.dense(_few(cells, cells.control_rows(name), seed)) for name in contexts}
+    among = {name: pairwise(mine) for name, mine in controls.items()}
     values = np.empty(len(conditions))
     for i, condition in enumerate(conditions):
-        mine = cells.dense(_few(cells, cells.rows_of(condition), seed))
+        mine, name = cells.dense(_few(cells, cells.rows_of(condition), seed)), condition.context
         rng = generator(seed, "energy test", condition.label)
-        values[i] = energy_test(mine, cells.dense(controls[condition.context]), permutations, rng)[1]
+        values[i] = energy_test(mine, controls[name], permutations, rng, among[name])[1]
     return values
 
 

@@ -1,6 +1,6 @@
 """Scores of a prediction with everything that says what they are worth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,7 @@ from pertura.evaluation.aggregate import (
 )
 from pertura.evaluation.observed import Means, Observed
 from pertura.evaluation.presets import PRESETS, chosen
-from pertura.evaluation.table import METRICS, Metric
+from pertura.evaluation.table import METRICS
 
 RESOLUTION = 2e-6
 Table = Float[np.ndarray, "metrics conditions"]
@@ -106,7 +106,6 @@ def evaluate(
     *,
     preset: str = "pertura",
     metrics: Sequence[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Return the scores of a prediction against the observed side.
 
@@ -115,21 +114,17 @@ def evaluate(
     """
     predicted = predicted_means(prediction, observed)
     rows = chosen(preset, metrics)
-    tables = []
-    for done, metric in enumerate(rows):
-        tables.append(_judge(metric, observed, predicted))
-        if progress is not None:
-            progress(done + 1, len(rows))
-    values, floor, ceiling, permuted, bootstrap = (np.stack(column) for column in zip(*tables))
+    plain = nulls.sides(observed, predicted)
+    bootstrap = nulls.bootstrap_scores(rows, observed, predicted)
     return Scores(
         model=prediction.provenance.model,
         preset=f"{preset}/{PRESETS[preset].version}",
         metrics=tuple(metric.name for metric in rows),
         conditions=observed.conditions,
-        values=values,
-        floor=floor,
-        ceiling=ceiling,
-        permuted=permuted,
+        values=np.stack([metric.score(plain) for metric in rows]),
+        floor=np.stack([nulls.floor(metric, observed) for metric in rows]),
+        ceiling=np.stack([nulls.ceiling(metric, observed) for metric in rows]),
+        permuted=nulls.permuted_scores(rows, observed, predicted),
         bootstrap=bootstrap,
         weights=condition_weights(observed.conditions, bootstrap.shape[1], observed.seed),
         detectable=observed.detectable,
@@ -165,16 +160,6 @@ def predicted_means(prediction: Prediction, observed: Observed) -> Means:
     if len(broken):
         raise BadDataError(f"{name}: predicted values of {observed.conditions[broken[0]].label} are not finite")
     return np.where(np.abs(means - observed.model_controls) <= RESOLUTION, observed.model_controls, means)
-
-
-def _judge(metric: Metric, observed: Observed, predicted: Means) -> tuple[Float[np.ndarray, "..."], ...]:
-    return (
-        metric.score(nulls.sides(observed, predicted)),
-        nulls.floor(metric, observed),
-        nulls.ceiling(metric, observed),
-        nulls.permuted_scores(metric, observed, predicted).astype(np.float32),
-        nulls.bootstrap_scores(metric, observed, predicted).astype(np.float32),
-    )
 
 
 def _mean(values: Float[np.ndarray, " _"]) -> float:

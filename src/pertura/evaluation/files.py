@@ -84,7 +84,7 @@ def read_scores(folder: Path) -> Scores:
             raise BadDataError(f"format {facts['format']} version {facts['version']}", file=folder / "scores.json")
         arrays = load_file(folder / "bootstrap.safetensors")
         return _scores(facts, arrays)
-    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, SafetensorError) as error:
         raise BadDataError(
             f"not readable as scores: {error}", file=folder, remedy="delete the folder and evaluate again"
         ) from error
@@ -93,6 +93,8 @@ def read_scores(folder: Path) -> Scores:
 def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Scores:
     conditions = tuple(_condition(one) for one in facts["conditions"])  # type: ignore[attr-defined]
     effect_p = arrays["effect_p"]
+    if arrays["values"].shape != (len(facts["metrics"]), len(conditions)):  # type: ignore[arg-type]
+        raise ValueError(f"{arrays['values'].shape} scores for {len(conditions)} conditions")
     return Scores(
         model=str(facts["model"]),
         preset=str(facts["preset"]),

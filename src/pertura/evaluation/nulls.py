@@ -1,5 +1,7 @@
 """What stands beside a score: floor, permuted labels, ceiling."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -16,22 +18,33 @@ def sides(observed: Observed, predicted: Means) -> Sides:
     )
 
 
-def permuted_scores(metric: Metric, observed: Observed, predicted: Means) -> Float[np.ndarray, "draws conditions"]:
-    """Return the scores of one prediction against each permutation of the labels."""
-    rows = []
-    for draw in range(len(observed.permuted)):
-        means, controls = observed.permuted.side(draw)
-        rows.append(metric.score(_against(observed, predicted, means, controls)))
-    return np.asarray(rows).reshape(len(rows), len(observed.conditions))
+def permuted_scores(
+    metrics: Sequence[Metric], observed: Observed, predicted: Means
+) -> Float[np.ndarray, "metrics draws conditions"]:
+    """Return the scores of one prediction against each permutation of the labels, in float32."""
+    return _drawn(metrics, observed, predicted, len(observed.permuted), observed.permuted.side)
 
 
-def bootstrap_scores(metric: Metric, observed: Observed, predicted: Means) -> Float[np.ndarray, "draws conditions"]:
-    """Return the scores of one prediction against redrawn cells (see `Observed.redrawn`)."""
-    rows = []
-    for draw in range(len(observed.bootstrap)):
-        means, controls = observed.redrawn(draw)
-        rows.append(metric.score(_against(observed, predicted, means, controls)))
-    return np.asarray(rows).reshape(len(rows), len(observed.conditions))
+def bootstrap_scores(
+    metrics: Sequence[Metric], observed: Observed, predicted: Means
+) -> Float[np.ndarray, "metrics draws conditions"]:
+    """Return the scores of one prediction against redrawn cells (see `Observed.redrawn`), in float32."""
+    return _drawn(metrics, observed, predicted, len(observed.bootstrap), observed.redrawn)
+
+
+def _drawn(
+    metrics: Sequence[Metric],
+    observed: Observed,
+    predicted: Means,
+    draws: int,
+    side: Callable[[int], tuple[Means, Means]],
+) -> Float[np.ndarray, "metrics draws conditions"]:
+    table = np.empty((len(metrics), draws, len(observed.conditions)), dtype=np.float32)
+    for draw in range(draws):
+        both = _against(observed, predicted, *side(draw))
+        for row, metric in enumerate(metrics):
+            table[row, draw] = metric.score(both)
+    return table
 
 
 def _against(observed: Observed, predicted: Means, means: Means, controls: Means) -> Sides:

@@ -72,12 +72,12 @@ class Observed:
 
         A plain redraw adds the noise of the cells to means that carry it already. A delta that is mostly noise then
         becomes longer, and the spread of its correlations too small by up to the root of two. So the observed delta is
-        first shrunk to the share of it that is not noise (`signal`, James-Stein), and the redrawn noise is added to
-        that: the draw has the length of what was observed. A condition without a detectable effect has no signal.
+        first shortened to the part of its squared length that is not noise (`signal`), and the redrawn noise is added
+        to that: the draw has the length of what was observed. A condition without a detectable effect has no signal.
         """
         means, controls = self.bootstrap.side(draw)
-        shrunk = self.signal[:, None] * (self.means - self.controls)
-        return self.controls + shrunk + (means - self.means), controls
+        shortened = np.sqrt(self.signal)[:, None] * (self.means - self.controls)
+        return self.controls + shortened + (means - self.means), controls
 
 
 def observe(

@@ -82,12 +82,21 @@ def by_name(cells: Cells, rows: Rows) -> Rows:
     return rows[np.argsort(cells.ids[rows].astype(str), kind="stable")]
 
 
-def weighted_sums(cells: Cells, rows: Rows, weights: sp.csc_matrix) -> Float[np.ndarray, "sums genes"]:
-    """Return `weights` (sums x cells) times the expression of `rows`, read block by block."""
+def weighted_sums(
+    cells: Cells, rows: Rows, weights: sp.csc_matrix | Float[np.ndarray, "sums cells"]
+) -> Float[np.ndarray, "sums genes"]:
+    """Return `weights` (sums x cells) times the expression of `rows`, read block by block.
+
+    Sparse weights (a permutation touches each cell once) stay sparse; dense ones meet dense blocks.
+    """
     total = np.zeros((weights.shape[0], len(cells.genes)))
     for start in range(0, len(rows), BLOCK_CELLS):
         stop = start + BLOCK_CELLS
-        total += weights[:, start:stop] @ cells.dense(rows[start:stop])
+        if isinstance(weights, np.ndarray):
+            total += weights[:, start:stop] @ cells.dense(rows[start:stop])
+        else:
+            product = weights[:, start:stop] @ cells.expression.rows(rows[start:stop]).astype(np.float64)
+            total += product if isinstance(product, np.ndarray) else product.toarray()
     return total
 
 
@@ -142,7 +151,7 @@ def halved(
 def _redrawn(cells: Cells, rows: Rows, draws: int, key: tuple[object, ...]) -> Float[np.ndarray, "draws genes"]:
     size = len(rows)
     counts = generator(int(str(key[0])), *key[1:]).multinomial(size, np.full(size, 1 / size), size=draws)
-    return weighted_sums(cells, by_name(cells, rows), sp.csc_matrix(counts / size))
+    return weighted_sums(cells, by_name(cells, rows), counts / size)
 
 
 def _cut(
@@ -158,7 +167,7 @@ def _cut(
         order = rng.permutation(len(rows))
         weights[0, draw, order[:half]] = 1 / half
         weights[1, draw, order[half : 2 * half]] = 1 / half
-    both = weighted_sums(cells, by_name(cells, rows), sp.csc_matrix(weights.reshape(2 * draws, -1)))
+    both = weighted_sums(cells, by_name(cells, rows), weights.reshape(2 * draws, -1))
     return both[:draws], both[draws:]
 
 

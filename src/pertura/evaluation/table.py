@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -28,12 +29,12 @@ class Sides:
     contexts: Int[np.ndarray, " conditions"]
     kept: Bool[np.ndarray, " genes"]
 
-    @property
+    @cached_property
     def predicted_delta(self) -> Means:
         """Predicted change from the model-side controls."""
         return self.predicted - self.predicted_controls
 
-    @property
+    @cached_property
     def observed_delta(self) -> Means:
         """Observed change from the judge-side controls."""
         return self.observed - self.observed_controls

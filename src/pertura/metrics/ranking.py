@@ -7,22 +7,27 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 
 from pertura.core.errors import UsageError
+from pertura.metrics.distance import euclidean
 
-DISTANCES = {"l1": "cityblock", "l2": "euclidean", "cosine": "cosine"}
+DISTANCES = ("l1", "l2", "cosine")
 Deltas = Float[np.ndarray, "conditions genes"]
 
 
 def distances(
-    predicted: Deltas, observed: Deltas, metric: Literal["l1", "l2", "cosine"]
-) -> Float[np.ndarray, "conditions conditions"]:
+    predicted: Float[np.ndarray, "predicted genes"],
+    observed: Float[np.ndarray, "observed genes"],
+    metric: Literal["l1", "l2", "cosine"],
+) -> Float[np.ndarray, "predicted observed"]:
     """Return the distance of each predicted delta (rows) to each observed one (columns).
 
     The cosine distance to a delta of zeros is 1: no direction is neither near nor far.
     """
     if metric not in DISTANCES:
         raise UsageError(f"no distance {metric!r}; there are {', '.join(DISTANCES)}")
-    if metric != "cosine":
-        return cdist(predicted, observed, DISTANCES[metric])
+    if metric == "l1":
+        return cdist(predicted, observed, "cityblock")
+    if metric == "l2":
+        return euclidean(predicted, observed)
     return 1.0 - _unit(predicted) @ _unit(observed).T
 
 

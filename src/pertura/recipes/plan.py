@@ -13,7 +13,7 @@ from pertura.core.split import Split
 from pertura.evaluation.presets import chosen
 from pertura.evaluation.table import Sides
 from pertura.recipes.recipe import Recipe
-from pertura.recipes.sources import cells_of, model_name, model_of, split_of
+from pertura.recipes.sources import cells_of, model_name, models_of, split_of
 
 SAMPLE = 1024
 HALVES = 2 * 10
@@ -34,8 +34,7 @@ def plan(recipe: Recipe, folder: Path, *, trusted: Collection[str] = ()) -> str:
     lines = [f"would write {folder}"]
     estimates = []
     for one in (recipe, *recipe.companions):
-        for spec in one.models:
-            model_of(spec, trusted)
+        models_of(one, trusted)
         cells = cells_of(one.data, one.seed)
         split = split_of(one, cells)
         estimate = _estimate(one, cells, split)

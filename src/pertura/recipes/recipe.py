@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydantic
 import tomli_w
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pertura.core.errors import BadDataError, MissingError
@@ -15,10 +15,14 @@ from pertura.data.atomic import write_text
 
 FORMAT = "pertura-recipe"
 FORMAT_VERSION = 1
+FILE = "recipe.toml"
+LARGEST_BYTES = 1 << 20
+TAKEN = {FILE, "models", "split.json", "environment.json", "progress.json", "comparison.csv", "report.html"}
+"""What a run folder holds: no companion's folder may be called so."""
 OptionValue = str | int | float | bool
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class Recipe:
     """Everything that decides what a run computes; two runs of one recipe give the same results."""
 
@@ -28,15 +32,15 @@ class Recipe:
     models: tuple[str, ...]
     """Names from `MODELS`, or `package.module:Class` for a model of the user's."""
     rule: str = "gears-simulation"
-    options: dict[str, OptionValue] = pydantic.Field(default_factory=dict)
+    options: dict[str, OptionValue] = Field(default_factory=dict)
     """Further options of the split rule."""
     split: str = ""
     """A `split.json` to use instead of the rule."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=1 << 32)
     emitter: str = "control-shift"
     preset: str = "pertura"
-    bootstrap: int = 200
-    permutations: int = 100
+    bootstrap: int = Field(default=200, ge=2)
+    permutations: int = Field(default=100, ge=1)
     companions: tuple["Recipe", ...] = ()
     """Further screens run beside this one, each in a folder of its own name."""
 
@@ -44,6 +48,29 @@ class Recipe:
     def own_models(self) -> tuple[str, ...]:
         """The models that are code of the user's."""
         return tuple(one for one in self.models if ":" in one)
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not names_a_folder(name):
+            raise ValueError(f"{name!r} cannot be the name of a folder")
+        return name
+
+    @field_validator("companions")
+    @classmethod
+    def _have_folders_of_their_own(cls, companions: tuple["Recipe", ...]) -> tuple["Recipe", ...]:
+        names = [one.name for one in companions]
+        wrong = sorted({name for name in names if name in TAKEN or names.count(name) > 1})
+        if wrong:
+            raise ValueError(f"no folder is left for {', '.join(wrong)}")
+        if any(one.companions for one in companions):
+            raise ValueError("a companion has no companions of its own")
+        return companions
+
+
+def names_a_folder(name: str) -> bool:
+    """Whether a name stays one step below the folder it is put in: what a file says must not be written elsewhere."""
+    return bool(name.strip(". ")) and name.isprintable() and not {"/", "\\"}.intersection(name)
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -55,13 +82,23 @@ def read_recipe(path: Path) -> Recipe:
     """Return the recipe of a `recipe.toml`; a misspelt key raises `BadDataError` with what was perhaps meant."""
     if not path.exists():
         raise MissingError(f"no recipe at {path}")
+    if not path.is_file() or path.stat().st_size > LARGEST_BYTES:
+        raise BadDataError(f"not a {FORMAT}", file=path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(f"not TOML: {error}", file=path) from error
     if content.pop("format", None) != FORMAT or content.pop("version", None) != FORMAT_VERSION:
         raise BadDataError(f"not a {FORMAT} of version {FORMAT_VERSION}", file=path)
     return _recipe(content, path)
+
+
+def refusal(error: pydantic.ValidationError) -> str:
+    """Return in words what is wrong with the first value that a recipe does not take."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {problem[0].lower()}{problem[1:]}"
 
 
 def _recipe(content: dict[str, object], path: Path) -> Recipe:
@@ -71,12 +108,13 @@ def _recipe(content: dict[str, object], path: Path) -> Recipe:
             close = get_close_matches(key, known, n=1)
             meant = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             raise BadDataError(f"unknown key {key!r}", file=path, remedy=meant)
-    companions = content.pop("companions", [])
-    models = content.pop("models", [])
-    if not isinstance(companions, list) or not isinstance(models, list):
+    models, companions = content.pop("models", []), content.pop("companions", [])
+    if not isinstance(models, list) or not isinstance(companions, list):
         raise BadDataError("models and companions must be lists", file=path)
+    if not all(isinstance(one, dict) for one in companions):
+        raise BadDataError("companions: each must be a table", file=path)
+    nested = tuple(_recipe(dict(one), path) for one in companions)
     try:
-        nested = tuple(_recipe(dict(one), path) for one in companions)
         return Recipe(**content, models=tuple(models), companions=nested)  # type: ignore[arg-type]
-    except (pydantic.ValidationError, TypeError, ValueError) as error:
-        raise BadDataError(f"not a recipe: {error}", file=path) from error
+    except pydantic.ValidationError as error:
+        raise BadDataError(refusal(error), file=path) from error

@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,10 +25,13 @@ from pertura.evaluation.observed import Effort, Observed, observe
 from pertura.models.table import MODELS
 from pertura.prediction.predict import predict
 from pertura.recipes.narration import Narrator, Silent
-from pertura.recipes.recipe import Recipe, read_recipe, write_recipe
-from pertura.recipes.record import Progress, fingerprint
-from pertura.recipes.sources import cells_of, data_fingerprint, model_name, model_of, split_of
+from pertura.recipes.own import OwnModel
+from pertura.recipes.recipe import FILE, Recipe, read_recipe, write_recipe
+from pertura.recipes.record import Progress, alone, fingerprint, sweep
+from pertura.recipes.sources import cells_of, data_fingerprint, model_name, models_of, split_of
 
+NAMED = 6
+LEARNT, CLOCK = "training.jsonl", "training_stats.json"
 PACKAGES = ("pertura", "numpy", "scipy", "pandas", "anndata", "h5py", "scikit-learn", "safetensors", "matplotlib")
 
 
@@ -43,7 +46,8 @@ class Screen:
     observed: Observed
     comparison: Comparison
     predictions: dict[str, Prediction]
-    stats: dict[str, dict[str, object]]
+    training: dict[str, dict[str, int]]
+    """What each model learnt from, as its `training.jsonl` says."""
     warnings: tuple[str, ...]
 
 
@@ -54,16 +58,20 @@ def run(
 
     A folder that holds an interrupted run of the same recipe is finished; one that holds another recipe raises
     `UsageError`. The files are the same, byte for byte, however often the run was interrupted; wall-clock times apart.
+    Nothing is written before recipe, models, data and split of every screen were found good.
     """
-    path = folder / "recipe.toml"
+    path = folder / FILE
     if path.exists() and read_recipe(path) != recipe:
         raise UsageError(f"{folder} holds a run of another recipe; choose another folder with -o, or delete it")
     work = [
         _Work(one, folder / one.name if i else folder, trusted) for i, one in enumerate((recipe, *recipe.companions))
     ]
     teller = _Counted(narrator or Silent(), sum(one.steps for one in work))
-    write_recipe(recipe, path)
-    return tuple(one.finish(teller) for one in work)
+    for one in work:
+        one.open(teller)
+    with alone(folder):
+        write_recipe(recipe, path)
+        return tuple(one.finish(teller) for one in work)
 
 
 class _Counted:
@@ -81,32 +89,34 @@ class _Work:
     """The steps of one screen."""
 
     def __init__(self, recipe: Recipe, folder: Path, trusted: Collection[str]) -> None:
-        self.recipe, self.folder, self.trusted = recipe, folder, trusted
-        names = [model_name(one) for one in recipe.models]
-        if len(set(names)) != len(names):
-            raise UsageError(f"two models would share a folder: {', '.join(sorted(names))}")
-        # what only a typing mistake can break is built before anything is computed
-        self.models = {model_name(one): model_of(one, trusted) for one in recipe.models}
+        self.recipe, self.folder = recipe, folder
+        self.models = models_of(recipe, trusted)
         self.steps = 2 + 3 * len(self.models)
         self.warnings: list[str] = []
+
+    def open(self, teller: _Counted) -> None:
+        """Read the cells and split them; write nothing."""
+        teller.begin(f"{self.recipe.name}: reading {self.recipe.data} and splitting")
+        self.cells = cells_of(self.recipe.data, self.recipe.seed)
+        self.split = split_of(self.recipe, self.cells)
+        self.inputs = fingerprint(
+            data_fingerprint(self.recipe.data),
+            self.split.fingerprint,
+            str(replace(self.recipe, models=(), companions=())),
+            version("pertura"),
+        )
 
     def finish(self, teller: _Counted) -> Screen:
         """Do what is left of the steps."""
         recipe = self.recipe
-        teller.begin(f"{recipe.name}: reading {recipe.data} and splitting")
-        self.cells = cells_of(recipe.data, recipe.seed)
-        self.split = split_of(recipe, self.cells)
+        sweep(self.folder)
         write_split(self.split, self.folder / "split.json")
         write_text(self.folder / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
-        self.inputs = fingerprint(
-            data_fingerprint(recipe.data),
-            self.split.fingerprint,
-            str(replace(recipe, models=(), companions=())),
-            version("pertura"),
-        )
         self.progress = Progress(self.folder)
         fitted = {name: self._fit(name, teller) for name in self.models}
         conditions = self._judged(fitted)
+        # a model's scope decides what is judged, so every prediction depends on it
+        self.inputs = fingerprint(self.inputs, *(f"{one} {sorted(one.perturbation.modes)}" for one in conditions))
         predictions = {name: self._predict(name, model, conditions, teller) for name, model in fitted.items()}
         teller.begin(f"{recipe.name}: resampling the observed cells")
         effort = Effort(bootstrap=recipe.bootstrap, permutations=recipe.permutations)
@@ -114,44 +124,49 @@ class _Work:
         scores = [self._score(name, one, observed, teller) for name, one in predictions.items()]
         comparison = compare(scores, subject=self._subject())
         write_text(self.folder / "comparison.csv", comparison_table(comparison).to_csv(index=False))
-        stats = {name: self._stats(name) for name in self.models}
-        warnings = (*self.warnings, *observed.warnings)
-        return Screen(recipe, self.folder, self.cells, self.split, observed, comparison, predictions, stats, warnings)
+        training = {name: json.loads((self._home(name) / LEARNT).read_text(encoding="utf-8")) for name in self.models}
+        warnings = (*self.warnings, *_notes(predictions), *observed.warnings)
+        return Screen(
+            recipe, self.folder, self.cells, self.split, observed, comparison, predictions, training, warnings
+        )
 
     def _fit(self, name: str, teller: _Counted) -> PerturbationModel:
         teller.begin(f"{self.recipe.name}: fitting {name}")
-        home, model = self._home(name), self.models[name]
-        saves = name in MODELS
-        if saves and self.progress.finished(f"fit {name}", self.inputs):
-            return MODELS[name].load(home / "model")
+        home, model, inputs = self._home(name), self.models[name], self._inputs(name)
+        load = _loader(name, model)
+        if load is not None and _timed(home) and self.progress.finished(f"fit {name}", inputs):
+            return load(home / "model")
         started = time.perf_counter()
         visible = self.split.visible(self.cells)
         model.fit(visible, self.split, seed=self.recipe.seed)
-        self._write_stats(home, visible, time.perf_counter() - started)
-        if saves:
+        _write_training(home, visible, time.perf_counter() - started)
+        if load is not None:
             model.save(home / "model")
-            self.progress.finish(f"fit {name}", self.inputs, _files(home / "model"))
+            self.progress.finish(f"fit {name}", inputs, [home / LEARNT, *_files(home / "model")])
         return model
 
     def _predict(
         self, name: str, model: PerturbationModel, conditions: Sequence[Condition], teller: _Counted
     ) -> Prediction:
         teller.begin(f"{self.recipe.name}: predicting with {name}")
-        path = self._home(name) / "predictions.h5ad"
-        if not self.progress.finished(f"predict {name}", self.inputs):
+        path, inputs = self._home(name) / "predictions.h5ad", self._inputs(name)
+        if not self.progress.finished(f"predict {name}", inputs):
             made = predict(
                 model, self.cells, self.split, conditions, seed=self.recipe.seed, emitter=self.recipe.emitter
             )
             write_predictions(path, made, self.cells, self.split, model_name=name)
-            self.progress.finish(f"predict {name}", self.inputs, [path])
-        return read_predictions(path, walked=True).prediction  # its digest was just taken or compared
+            self.progress.finish(f"predict {name}", inputs, [path])
+        found = read_predictions(path, walked=True)  # its digest was just taken or compared
+        if found.negative:
+            self.warnings.append(f"{name}: {found.negative:,} predicted values below zero were set to zero")
+        return found.prediction
 
     def _score(self, name: str, prediction: Prediction, observed: Observed, teller: _Counted) -> Scores:
         teller.begin(f"{self.recipe.name}: scoring {name}")
-        folder = self._home(name) / "scores"
-        if not self.progress.finished(f"score {name}", self.inputs):
+        folder, inputs = self._home(name) / "scores", self._inputs(name)
+        if not self.progress.finished(f"score {name}", inputs):
             write_scores(evaluate(prediction, observed, preset=self.recipe.preset), folder)
-            self.progress.finish(f"score {name}", self.inputs, _files(folder))
+            self.progress.finish(f"score {name}", inputs, _files(folder))
         return read_scores(folder)
 
     def _judged(self, fitted: dict[str, PerturbationModel]) -> tuple[Condition, ...]:
@@ -161,10 +176,12 @@ class _Work:
         scopes = [scope for one in fitted.values() if isinstance(scope := getattr(one, "scope", None), Scope)]
         unknown = frozenset().union(*(scope.unknown(genes) for scope in scopes))
         kept = tuple(one for one in present if not unknown.intersection(one.genes))
-        if len(kept) < len(present):
+        left_out = sorted(set(present) - set(kept))
+        if left_out:
+            named = ", ".join(one.label for one in left_out[:NAMED]) + (" and more" if len(left_out) > NAMED else "")
             self.warnings.append(
-                f"{len(present) - len(kept)} test conditions perturb genes unknown to panel, vocabulary and prior and "
-                f"are not judged: {', '.join(sorted(unknown))}"
+                f"{len(left_out)} of {len(present)} test conditions are not judged ({named}): they perturb genes "
+                f"unknown to panel, vocabulary and prior: {', '.join(sorted(unknown))}"
             )
         if not kept:
             raise BadDataError("no test condition is left to judge", remedy="check the split and the gene names")
@@ -177,14 +194,42 @@ class _Work:
     def _home(self, name: str) -> Path:
         return self.folder / "models" / name
 
-    def _write_stats(self, home: Path, visible: Cells, seconds: float) -> None:
-        facts = {"cells_seen": len(visible), "conditions_seen": len(visible.perturbed), "epochs": 1}
-        write_text(home / "training.jsonl", json.dumps({"step": 1, **facts}) + "\n")
-        stats = {"wall_clock_s": round(seconds, 3), "reason": "fitted", "details": facts}
-        write_text(home / "training_stats.json", json.dumps(stats, indent=1) + "\n")
+    def _inputs(self, name: str) -> str:
+        """What a model's steps were made from; of a model of the user's, its code too."""
+        model = self.models[name]
+        return fingerprint(self.inputs, model.code) if isinstance(model, OwnModel) else self.inputs
 
-    def _stats(self, name: str) -> dict[str, object]:
-        return json.loads((self._home(name) / "training_stats.json").read_text(encoding="utf-8"))
+
+def _loader(name: str, model: PerturbationModel) -> Callable[[Path], PerturbationModel] | None:
+    """Return what reads a saved model; None for a model of the user's that cannot be kept."""
+    if not isinstance(model, OwnModel):
+        return MODELS[name].load
+    return model.revived if model.can_be_kept else None
+
+
+def _write_training(home: Path, visible: Cells, seconds: float) -> None:
+    """Write what was learnt from, and apart from it the clock, the one thing that no two runs share."""
+    facts = {"cells_seen": len(visible), "conditions_seen": len(visible.perturbed), "epochs": 1}
+    write_text(home / LEARNT, json.dumps({"step": 1, **facts}) + "\n")
+    stats = {"wall_clock_s": round(seconds, 3), "reason": "fitted", "details": facts}
+    write_text(home / CLOCK, json.dumps(stats, indent=1) + "\n")
+
+
+def _timed(home: Path) -> bool:
+    try:
+        return "wall_clock_s" in json.loads((home / CLOCK).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _notes(predictions: Mapping[str, Prediction]) -> list[str]:
+    """What had to be put up with in predicting, each note once with the models it is true of."""
+    models: dict[str, list[str]] = {}
+    for name, one in predictions.items():
+        if "notes" in one.provenance.versions:
+            models.setdefault(one.provenance.versions["notes"], []).append(name)
+    everyone = len(predictions)
+    return [f"{'all models' if len(who) == everyone else ', '.join(who)}: {note}" for note, who in models.items()]
 
 
 def environment() -> dict[str, str]:
@@ -198,6 +243,3 @@ def environment() -> dict[str, str]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(one for one in folder.rglob("*") if one.is_file())
-
-
-Report = Callable[[tuple[Screen, ...]], str]

@@ -1,8 +1,6 @@
 """What a recipe names, turned into objects: cells, split, models."""
 
 import hashlib
-import importlib
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,8 +13,12 @@ from pertura.data.datasets import DATASETS
 from pertura.data.splits import SPLITS
 from pertura.data.splits.audit import audit
 from pertura.data.splits.files import read_split
+from pertura.evaluation.presets import chosen
 from pertura.models.table import MODELS
+from pertura.prediction.emit import EMITTERS
+from pertura.recipes.own import own_model
 from pertura.recipes.recipe import Recipe
+from pertura.recipes.rules import check_options
 
 
 def cells_of(data: str, seed: int = 0) -> Cells:
@@ -43,11 +45,28 @@ def split_of(recipe: Recipe, cells: Cells) -> Split:
     if recipe.split:
         split = read_split(Path(recipe.split))
     else:
-        if recipe.rule not in SPLITS:
-            raise UsageError(f"no split rule {recipe.rule!r}; there are {', '.join(SPLITS)}")
+        check_options(recipe.rule, recipe.options)
         split = SPLITS[recipe.rule](Outline.of(cells), seed=recipe.seed, **recipe.options)
     audit(split, cells)
     return split
+
+
+def models_of(recipe: Recipe, trusted: Collection[str]) -> dict[str, PerturbationModel]:
+    """Return the unfitted models of a recipe by name.
+
+    What only a mistake in writing can break is refused here, before anything is read or computed.
+    """
+    names = [model_name(one) for one in recipe.models]
+    if len(set(names)) != len(names):
+        raise UsageError(f"two models would share a folder: {', '.join(sorted(names))}")
+    if len(names) < 2:
+        raise UsageError(f"recipe {recipe.name} has {len(names)} models; no score stands alone, name two or more")
+    if recipe.emitter not in EMITTERS:
+        raise UsageError(f"no emitter {recipe.emitter!r}; there are {', '.join(EMITTERS)}")
+    chosen(recipe.preset)
+    if not recipe.split:
+        check_options(recipe.rule, recipe.options)
+    return {name: model_of(spec, trusted) for name, spec in zip(names, recipe.models)}
 
 
 def model_of(spec: str, trusted: Collection[str]) -> PerturbationModel:
@@ -61,30 +80,9 @@ def model_of(spec: str, trusted: Collection[str]) -> PerturbationModel:
         raise UsageError(f"no model {spec!r}; there are {', '.join(MODELS)}, or name yours package.module:Class")
     if spec not in trusted:
         raise UsageError(f"this recipe names code, {spec}, which no file may start; give it yourself: --model {spec}")
-    return _own_model(spec)
+    return own_model(spec)
 
 
 def model_name(spec: str) -> str:
     """Return the short name under which a model's results are kept."""
     return spec.rpartition(":")[2]
-
-
-def _own_model(spec: str) -> PerturbationModel:
-    module, _, name = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        made = getattr(importlib.import_module(module), name)()
-    except ModuleNotFoundError as error:
-        raise MissingError(
-            f"cannot import {module!r} for --model {spec}: {error}; it was looked for in {here}"
-        ) from error
-    except AttributeError as error:
-        raise UsageError(f"module {module!r} has no class {name!r}") from error
-    lacking = [verb for verb in ("fit", "predict") if not callable(getattr(made, verb, None))]
-    if lacking:
-        raise UsageError(
-            f"{spec} has no {' and no '.join(lacking)}; a model needs fit(cells, split, *, seed) and predict"
-        )
-    return made

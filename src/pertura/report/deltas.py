@@ -138,8 +138,9 @@ def top_genes_box(
     )
     for position, box in enumerate(boxes):
         _draw_box(axes, position, box)
-    for values, look in zip(models.values(), looks, strict=True):
-        places = [(as_float(value), i) for i, value in enumerate(values) if math.isfinite(as_float(value))]
+    for k, (values, look) in enumerate(zip(models.values(), looks, strict=True)):
+        aside = (k - (len(models) - 1) / 2) * 0.3  # two models that agree must both be seen
+        places = [(as_float(value), i + aside) for i, value in enumerate(values) if math.isfinite(as_float(value))]
         axes.plot([x for x, _ in places], [y for _, y in places], zorder=6, clip_on=False, **look)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if name.endswith("(target)") else "normal")

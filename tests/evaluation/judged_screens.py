@@ -1,0 +1,40 @@
+"""Observed sides and predictions that the tests of evaluation and comparison share."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pertura.core import Prediction, Provenance
+from pertura.evaluation.observed import Effort, observe
+from screens import contexts_screen, pairs_screen
+
+QUICK = Effort(bootstrap=60, permutations=30, halves=4, effect_permutations=39)
+MADE = {"pairs": pairs_screen, "contexts": contexts_screen}
+
+
+def observed_of(screen, seed=0, effort=QUICK, conditions=None):
+    """The observed side of the test part of a screen."""
+    return observe(screen.cells, screen.split, conditions, seed=seed, effort=effort)
+
+
+def answer(observed, means, name="made", fallbacks=None):
+    """A prediction of one mean profile for each judged condition."""
+    rows = {one: np.asarray(row, dtype=np.float64)[None] for one, row in zip(observed.conditions, means)}
+    return Prediction(observed.genes, rows, Provenance(name), fallbacks or {})
+
+
+def right_change(observed):
+    """Means with the observed change from control, put on the model-side controls."""
+    return observed.model_controls + observed.means - observed.controls
+
+
+def noisy(observed, size, seed=0):
+    """The right change with noise of some size on it."""
+    rng = np.random.default_rng(seed)
+    return right_change(observed) + size * rng.standard_normal(observed.means.shape)
+
+
+def with_few_cells(screen, one, count):
+    """The same screen with only so many cells of one condition."""
+    rows = np.setdiff1d(np.arange(len(screen.cells)), screen.cells.rows_of(one)[count:])
+    return replace(screen, cells=screen.cells.take(rows))

@@ -1,0 +1,103 @@
+"""Where labels mean nothing, no baseline may seem to know something."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from permuted_labels import judged, permuted
+
+from pertura.data.datasets import DATASETS
+from pertura.evaluation.detectable import effect_p_values
+from pertura.evaluation.presets import PRESETS
+from pertura.models.table import MODELS
+
+GEARS = ("gears-simulation", {})
+SCREENS = {
+    "norman-500": ("norman-500", GEARS),
+    "mcfaline-500": ("mcfaline-500", GEARS),
+    "mcfaline-500, a line held out": ("mcfaline-500", ("held-out-context", {"context": "A172"})),
+    "simulated-pairs": ("simulated-pairs", GEARS),
+}
+FEW = ("no-change", "train-mean", "additive")
+
+
+@lru_cache
+def cells_of(name):
+    return DATASETS[name].load()
+
+
+def assert_all_cover(found):
+    missed = [one for one in found if not one.covers]
+    assert not missed, missed
+
+
+def test_permuting_exchanges_labels_within_a_context_only():
+    cells = cells_of("mcfaline-500")
+    mixed = permuted(cells, 0)
+    assert (mixed.codes != cells.codes).mean() > 0.5
+    for context in cells.contexts:
+        before, after = (np.flatnonzero([o.context == context for o in one.conditions]) for one in (cells, mixed))
+        assert np.isin(cells.codes, before).tolist() == np.isin(mixed.codes, after).tolist()
+    np.testing.assert_array_equal(np.bincount(mixed.codes), np.bincount(cells.codes))
+
+
+def test_intervals_cover_chance_on_permuted_labels():
+    found = list(judged(cells_of("norman-500"), GEARS, 0, models=FEW))
+    assert {one.metric for one in found} == set(PRESETS["pertura"].metrics)
+    assert_all_cover(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_interval_of_every_metric_of_every_baseline_covers_chance_on_permuted_labels(screen):
+    name, rule = SCREENS[screen]
+    found = list(judged(cells_of(name), rule, 0))
+    assert {one.model for one in found} == set(MODELS)
+    assert {one.metric for one in found} == set(PRESETS["pertura"].metrics)
+    assert_all_cover(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", SCREENS)
+def test_chance_is_covered_about_as_often_as_the_interval_says(screen):
+    """Over permutations, for each metric: 95 % is promised, 90 % is asked for."""
+    name, rule = SCREENS[screen]
+    found = [one for seed in range(20) for one in judged(cells_of(name), rule, seed)]
+    for metric in PRESETS["pertura"].metrics:
+        assert np.mean([one.covers for one in found if one.metric == metric]) >= 0.9, metric
+
+
+def shared_and_disjoint(name, seed):
+    """The train mean's pearson_delta with one pool of controls on both sides, and with two."""
+    rows = {}
+    for shared in (True, False):
+        found = judged(cells_of(name), GEARS, seed, models=("train-mean",), shared=shared)
+        rows[shared] = next(one for one in found if one.metric == "pearson_delta")
+    return rows[True], rows[False]
+
+
+def test_one_pool_of_controls_for_both_sides_rewards_noise():
+    shared, disjoint = shared_and_disjoint("norman-500", 0)
+    assert shared.value > 0.4
+    assert shared.low > 0
+    assert disjoint.covers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["norman-500", "mcfaline-500", "simulated-pairs"])
+def test_shared_controls_inflate_in_nearly_all_permutations(name):
+    pairs = [shared_and_disjoint(name, seed) for seed in range(12)]
+    assert np.mean([shared.low > 0 for shared, _ in pairs]) >= 0.9
+    assert np.mean([disjoint.covers for _, disjoint in pairs]) >= 0.75
+    assert np.mean([shared.value - disjoint.value for shared, disjoint in pairs]) > 0.2
+
+
+@pytest.mark.parametrize(("name", "seeds"), [("norman-500", 2), pytest.param("norman-500", 30, marks=pytest.mark.slow)])
+def test_permuted_labels_have_a_detectable_effect_as_often_as_chance_has(name, seeds):
+    cells = cells_of(name)
+    p = np.asarray([effect_p_values(permuted(cells, seed), cells.perturbed, 99, seed=seed) for seed in range(seeds)])
+    for level in (0.05, 0.5):
+        # conditions of one permutation share their controls: the spread between permutations is the error
+        share = (p <= level).mean(axis=1)
+        error = share.std(ddof=1) / np.sqrt(seeds) if seeds > 5 else 0.1
+        assert abs(share.mean() - level) < 4 * error
