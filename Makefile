@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# two test processes share the cores; threads inside each would only wait for one another
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
 .PHONY: demo test check fix bench docs clean
 
@@ -15,14 +17,14 @@ demo: $(READY)
 	@$(BIN)/pertura run demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(PYTEST)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 2 -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 fix: $(READY)
 	@$(BIN)/ruff check --fix .

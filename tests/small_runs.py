@@ -10,7 +10,7 @@ from pertura.data.datasets.simulation import norman_like, replogle_like
 from pertura.recipes.recipe import Recipe
 
 COMMAND = Path(sys.executable).parent / "pertura"
-MODELS = ("no-change", "train-mean", "additive")
+MODELS = ("no-change", "additive")
 CLOCK = "training_stats.json"
 SHARED = {"genes": 40, "targets": 6, "cells_per_condition": 15, "controls_per_line": 60, "targets_outside_panel": 0.0}
 
@@ -32,7 +32,7 @@ def _written(path: Path, config: object) -> Path:
 
 
 def small_recipe(data: Path | str, **changes: object) -> Recipe:
-    """Three models and few draws."""
+    """Two models and few draws."""
     given = {"name": "small", "models": MODELS, "bootstrap": 20, "permutations": 5}
     return Recipe(data=str(data), **{**given, **changes})
 

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import jaxtyping
 import numpy as np
 import pytest
 from permuted_labels import judged, permuted
@@ -19,6 +20,13 @@ SCREENS = {
     "simulated-pairs": ("simulated-pairs", GEARS),
 }
 FEW = ("no-change", "train-mean", "additive")
+
+
+@pytest.fixture(autouse=True)
+def unchecked(request, monkeypatch):
+    """Long proofs make the same calls thousands of times; their twins check shapes at each."""
+    if request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @lru_cache

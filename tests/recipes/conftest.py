@@ -6,7 +6,7 @@ import pytest
 
 from pertura.recipes.recipe import Recipe
 from pertura.recipes.report import write_report
-from pertura.recipes.run import run
+from pertura.recipes.run import Screen, run
 from small_runs import pairs_file, small_recipe
 
 
@@ -21,8 +21,14 @@ def recipe(pairs) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def finished(recipe, tmp_path_factory) -> Path:
-    """The folder of an uninterrupted run, with its report."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    write_report(run(recipe, folder))
-    return folder
+def screens(recipe, tmp_path_factory) -> tuple[Screen, ...]:
+    """An uninterrupted run with its report."""
+    made = run(recipe, tmp_path_factory.mktemp("finished") / "run")
+    write_report(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished(screens) -> Path:
+    """The folder of that run; copy it to change it."""
+    return screens[0].folder

@@ -12,9 +12,9 @@ from pertura.recipes.recipe import Recipe
 from pertura.recipes.run import run
 from small_runs import contents
 
-FAST = (2, 6, 17, 22, 33)
-WRITES = 40
-"""Of a run of three models: recipe, split, environment; five a fit, two a prediction, five a score; the comparison."""
+FAST = (14, 23)
+WRITES = 28
+"""Of a run of two models: recipe, split, environment; five a fit, two a prediction, five a score; the comparison."""
 
 
 def killed_at(write: int, recipe: Recipe, folder: Path) -> bool:
@@ -63,6 +63,7 @@ def test_killed_at_any_write(write, recipe, finished, tmp_path):
     check(write, recipe, finished, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(recipe, finished, tmp_path):
     kills = 0
     while killed_at(9, recipe, tmp_path / "run"):
@@ -73,5 +74,6 @@ def test_killed_again_and_again(recipe, finished, tmp_path):
     same_as_never_killed(tmp_path / "run", finished)
 
 
+@pytest.mark.slow
 def test_no_more_writes_than_thought(recipe, tmp_path):
     assert not killed_at(WRITES, recipe, tmp_path / "run")

@@ -25,10 +25,11 @@ def _interrupt(sign: int, frame: object) -> NoReturn:
     raise Interrupted
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"pertura {__version__}")
         raise typer.Exit
+    return wanted
 
 
 def _root(

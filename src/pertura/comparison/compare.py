@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pertura.comparison.significance import Difference, difference
+from pertura.comparison.significance import Difference, check_pairable, difference
 from pertura.core.errors import UsageError
 from pertura.evaluation.evaluate import Scores
 from pertura.evaluation.presets import PRESETS
@@ -40,8 +40,7 @@ def compare(scores: Sequence[Scores], *, subject: str | None = None, metric: str
     Without a subject the strongest model meets the next strongest. Judged on the conditions with a detectable effect;
     on all where none has one. A model that answered every condition with something else is never named the strongest.
     """
-    if len({one.model for one in scores}) < 2:
-        raise UsageError("a comparison needs two models")
+    _check_comparable(scores)
     headline = metric or PRESETS[scores[0].preset.partition("/")[0]].headline
     subset = "detectable" if scores[0].detectable.any() else "all"
     ranked = [one.model for one in _ranked(scores, headline, subset)]
@@ -68,6 +67,17 @@ def comparison_table(comparison: Comparison) -> pd.DataFrame:
             for subset in ("all", "detectable", *sorted(scores.strata)):
                 rows.append(_row(scores, comparison.of(against), metric, subset))
     return pd.DataFrame(rows)
+
+
+def _check_comparable(scores: Sequence[Scores]) -> None:
+    names = [one.model for one in scores]
+    if len(set(names)) < 2:
+        raise UsageError("a comparison needs two models")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"several scores go by the name {', '.join(twice)}; give each a name of its own")
+    for one in scores[1:]:
+        check_pairable(scores[0], one)
 
 
 def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str, object]:

@@ -39,7 +39,7 @@ def difference(first: Scores, second: Scores, metric: str, subset: str = "detect
     Both must have been judged on the same conditions with the same draws: the difference is taken within each draw, so
     what both share (the noise of the observed cells, hard conditions) cancels. Otherwise `BadDataError`.
     """
-    _check_pairable(first, second)
+    check_pairable(first, second)
     rule = METRICS[metric]
     sign = 1.0 if rule.higher_is_better else -1.0
     mine = first.among(subset)
@@ -63,7 +63,8 @@ def difference(first: Scores, second: Scores, metric: str, subset: str = "detect
     return Difference(first.model, second.model, metric, point, low, high, int(both.sum()))
 
 
-def _check_pairable(first: Scores, second: Scores) -> None:
+def check_pairable(first: Scores, second: Scores) -> None:
+    """Raise `BadDataError` where two models were not judged on the same conditions with the same draws."""
     for what in ("split", "seed", "preset", "conditions"):
         if getattr(first, what) != getattr(second, what):
             raise BadDataError(

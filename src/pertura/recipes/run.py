@@ -184,7 +184,10 @@ class _Work:
                 f"unknown to panel, vocabulary and prior: {', '.join(sorted(unknown))}"
             )
         if not kept:
-            raise BadDataError("no test condition is left to judge", remedy="check the split and the gene names")
+            why = self.warnings[-1] if left_out else f"none of the {len(self.split.test)} has cells"
+            raise BadDataError(
+                f"no test condition is left to judge: {why}", remedy="check the split and the gene names"
+            )
         return kept
 
     def _subject(self) -> str | None:

@@ -1,0 +1,72 @@
+"""The plan of a run tells its size and its cost, and changes nothing."""
+
+import re
+import time
+from dataclasses import replace
+
+import pytest
+
+from pertura.core.errors import BadDataError, MissingError, UsageError
+from pertura.recipes.plan import plan
+from pertura.recipes.report import write_report
+from pertura.recipes.run import run
+from pertura.recipes.table import RECIPES, baselines
+from small_runs import MODELS, pairs_file
+
+
+def seconds(text: str) -> float:
+    return float(re.findall(r"about (\d+) seconds", text)[-1])
+
+
+def test_it_tells_cells_conditions_models_memory_and_hours(recipe, screens, tmp_path):
+    (screen,) = screens
+    text = plan(recipe, tmp_path / "run")
+    assert f"would write {tmp_path / 'run'}" in text
+    assert f"{len(screen.cells):,} x {len(screen.cells.genes)} genes, lognormalised" in text
+    split = screen.split
+    assert f"{len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test" in text
+    assert f"models      {', '.join(MODELS)}" in text
+    assert f"line-a {len(split.controls['line-a'].model)} + {len(split.controls['line-a'].judge)}" in text
+    assert f"fingerprint {split.fingerprint[:16]}" in text
+    assert re.search(r"about \d+ seconds \(0\.\d\d hours\), about \d+\.\d GiB of memory", text)
+    assert "nothing was computed or written" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_screen_and_all_together_are_estimated(tmp_path):
+    text = plan(RECIPES["demo"](), tmp_path / "run")
+    assert [line.partition(":")[0] for line in text.splitlines() if re.match(r"\w+: ", line)] == ["demo", "simulated"]
+    each = [float(one) for one in re.findall(r"about (\d+) seconds", text)]
+    assert len(each) == 3
+    assert each[2] == pytest.approx(each[0] + each[1], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"emitter": "magic"}, UsageError),
+        ({"preset": "magic"}, UsageError),
+        ({"rule": "magic"}, UsageError),
+        ({"options": {"magic": 1}}, UsageError),
+        ({"models": ("no-change", "magic")}, UsageError),
+        ({"models": ("no-change",)}, UsageError),
+        ({"data": "nowhere.h5ad"}, MissingError),
+        ({"data": __file__}, BadDataError),
+    ],
+    ids=str,
+)
+def test_it_refuses_what_the_run_would_refuse(change, error, recipe, tmp_path):
+    with pytest.raises(error):
+        plan(replace(recipe, **change), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_estimate_is_of_the_right_size(tmp_path):
+    """Within a factor of five, on a run of all baselines; starting Python is no part of either."""
+    data = pairs_file(tmp_path, genes=300, targets=12, pairs=12, cells_per_condition=60, controls_per_line=300)
+    recipe = baselines(str(data))
+    estimated = seconds(plan(recipe, tmp_path / "run"))
+    started = time.process_time()
+    write_report(run(recipe, tmp_path / "run"))
+    taken = time.process_time() - started
+    assert taken / 5 < estimated < taken * 5
