@@ -14,10 +14,12 @@ How = Literal["approved", "alias", "date", "ensembl", "entrez", "ambiguous", "mo
 ENSEMBL = re.compile(r"ENSG(\d{11})(?:\.\d+)?(?:_PAR_Y)?", re.IGNORECASE)
 OTHER_SPECIES = re.compile(r"ENS[A-Z]{3}G\d{11}(?:\.\d+)?", re.IGNORECASE)
 MOUSE_SPELLING = re.compile(r"[A-Z](?=[^A-Z]*[a-z])[^A-Z]*")
+HUMAN_SPELLING = re.compile(r"C(?:\d+|X|Y)orf.+")
+"""Open reading frames of a human chromosome, as C9orf72: small letters, yet no mouse."""
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 DATES = (
-    re.compile(r"(?P<day>\d{1,2})[-/ ](?P<name>[A-Z]{3,9})(?:[-/ ]\d{2,4})?"),
-    re.compile(r"(?P<name>[A-Z]{3,9})[-/ ](?P<day>\d{1,2})"),
+    re.compile(r"(?P<day>\d{1,2})[-/ ](?P<name>[A-Z]{3})(?:[-/ ]\d{2,4})?"),
+    re.compile(r"(?P<name>[A-Z]{3})[-/ ](?P<day>\d{1,2})"),
     re.compile(r"\d{4}[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})(?: 00:00:00)?"),
     re.compile(r"(?P<month>\d{1,2})[-/](?P<day>\d{1,2})(?:[-/]\d{4})?"),
     re.compile(r"(?P<day>\d{1,2})[-/](?P<month>\d{1,2})(?:[-/]\d{4})?"),
@@ -67,10 +69,13 @@ class Identifiers:
         numbered = self._by_number(capitals)
         if numbered is not None:
             return numbered
+        dated = self._of_dates(capitals)
+        if dated:
+            return _one_of(dated, "date")
         found = self._spelled(capitals)
-        if found and MOUSE_SPELLING.fullmatch(name):
+        if found and MOUSE_SPELLING.fullmatch(name) and not HUMAN_SPELLING.fullmatch(name):
             return Resolved(None, "mouse", found)
-        return _one_of(found, "alias") if found else _one_of(self._of_dates(capitals), "date")
+        return _one_of(found, "alias")
 
     def _by_number(self, name: str) -> Resolved | None:
         """Return what an Ensembl or Entrez number stands for; None for a name that is no number."""
@@ -108,14 +113,20 @@ def _one_of(symbols: tuple[str, ...] | None, how: How) -> Resolved:
 
 def dates_in(name: str) -> tuple[str, ...]:
     """Return a date that a spreadsheet made of a symbol, as `1-MAR`; two where day and month can be swapped."""
-    found = {}
+    found: dict[str, None] = {}
     for pattern in DATES:
         date = pattern.fullmatch(name.upper())
-        if date:
-            parts = date.groupdict()
-            month = parts["name"][:3] if "name" in parts else MONTHS[min(int(parts["month"]), 13) - 1 : int(parts["month"])]
-            found[f"{int(parts['day'])}-{month}"] = None
+        month = _month(**date.groupdict()) if date else ""
+        if date and month:
+            found[f"{int(date['day'])}-{month}"] = None
     return tuple(found)
+
+
+def _month(day: str, name: str = "", month: str = "") -> str:
+    """Return a month in three letters, whether it was spelled or numbered; empty where it is none."""
+    if month:
+        return MONTHS[int(month) - 1] if 1 <= int(month) <= len(MONTHS) else ""
+    return name if name in MONTHS else ""
 
 
 def read_identifiers(lines: Iterable[str]) -> Identifiers:

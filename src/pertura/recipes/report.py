@@ -84,7 +84,7 @@ def score_table(comparison: Comparison, metric: str) -> Table:
         Column("model"),
         Column(metric, "interval", f"{rule.summary}; mean and 95 % interval", better=better),
         Column("permuted labels", "interval", "the same metric on permuted labels: mean, and 95 % of permutations"),
-        Column(f"less {comparison.first}", "interval", f"paired difference from {comparison.first}; above 0 is better"),
+        Column(f"against {comparison.first}", "interval", f"paired difference from {comparison.first}; above 0 is better"),
         Column("valid", "count", "conditions with a defined score"),
         Column("represented", "text", "conditions the model answered itself, not with its stand-in"),
     )
