@@ -133,6 +133,7 @@ def test_what_is_refused_says_why_and_writes_nothing(arguments, code, words, com
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_these_codes(tmp_path):
     refused = shell("run", "nowhere.h5ad", cwd=tmp_path)
     assert refused.returncode == 4

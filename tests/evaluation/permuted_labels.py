@@ -43,7 +43,7 @@ def permuted(cells, seed):
     return replace(cells, codes=codes)
 
 
-def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False) -> Iterator[Judged]:
+def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False, effort=EFFORT) -> Iterator[Judged]:
     """Fit on permuted labels, predict, score."""
     name, options = rule
     mixed = permuted(cells, seed)
@@ -53,7 +53,7 @@ def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False) -> Iterator
         model.fit(mixed, split, seed=seed)
     scope = next(iter(fitted.values())).scope
     answerable = [one for one in sorted(split.test) if not scope.unknown(one.genes)]
-    observed = observe(mixed, split, answerable, seed=seed, effort=EFFORT)
+    observed = observe(mixed, split, answerable, seed=seed, effort=effort)
     for model, one in fitted.items():
         scores = evaluate(predict(one, mixed, split, answerable, seed=seed), observed)
         for metric in scores.metrics:

@@ -93,8 +93,8 @@ def test_floor_ceiling_and_what_stands_beside_do_not_depend_on_the_prediction(ob
         np.testing.assert_array_equal(getattr(other, name), getattr(scores, name))
 
 
-def test_on_permuted_labels_a_prediction_scores_chance_on_average(observed):
-    draws = observed_of(pairs_screen(batches=0), effort=replace(QUICK, permutations=400))
+def test_on_permuted_labels_a_prediction_scores_chance_on_average():
+    draws = observed_of(pairs_screen(batches=0), effort=replace(QUICK, permutations=300))
     scores = evaluate(answer(draws, noisy(draws, 0.3)), draws)
     for metric in ("pearson_delta", *RANKS):
         found = scores.permuted_score(metric, "all")

@@ -8,7 +8,7 @@ from pertura.core import Condition, ControlPartition, Perturbation
 from pertura.core.errors import BadDataError
 from pertura.data.pseudobulk import pseudobulk
 from pertura.evaluation.detectable import detectable, effect_p_values
-from pertura.evaluation.observed import observe
+from pertura.evaluation.observed import Effort, observe
 from screens import measured, pairs_screen, perturbed, reordered, split_of, with_nan
 
 
@@ -87,7 +87,7 @@ def test_signal_is_the_share_of_a_delta_that_is_not_noise():
     genes = [f"G{i}" for i in range(200)]
     effect = 0.6 * np.ones(200)
     shares = []
-    for seed in range(30):
+    for seed in range(24):
         rng = np.random.default_rng(seed)
         cells = measured(
             genes, {"": 50.0 + np.zeros(200)}, {perturbed("G0"): effect, perturbed("G1"): effect}, cells=20
@@ -96,7 +96,7 @@ def test_signal_is_the_share_of_a_delta_that_is_not_noise():
         own = 50.0 + np.where(cells.is_control[:, None], 0.0, 0.6) + 2.0 * noise
         noisy = replace(cells, expression=replace(cells.expression, matrix=own))
         split = split_of(noisy, [perturbed("G0")])
-        observed = observe(noisy, split, effort=replace(QUICK, permutations=1))
+        observed = observe(noisy, split, effort=Effort(60, 1, 1, 19))
         shares.append(observed.signal[0])
     noise = 4.0 / 20 + 4.0 / 30  # 20 cells and 30 judge-side controls of variance 4
     assert np.mean(shares) == pytest.approx(0.36 / (0.36 + noise), abs=0.04)

@@ -17,6 +17,7 @@ EXIT_CODES = (
     "5 diverged · 6 out of memory · 130 interrupted"
 )
 INTERRUPTED, OUT_OF_MEMORY, MISSING = 130, 6, 4
+STOPS = (signal.SIGINT, signal.SIGTERM)
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG}
 """What the system denies and no traceback explains better: rights, room, a place that is no folder."""
 
@@ -67,11 +68,14 @@ def application() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code its outcome has."""
-    sys.exit(_outcome())
+    code = _outcome()
+    for sign in STOPS:  # all is said and done: a late Ctrl-C must not change the code while Python shuts down
+        signal.signal(sign, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _outcome() -> int:
-    for sign in (signal.SIGINT, signal.SIGTERM):  # a polite kill leaves a resumable run, like Ctrl-C
+    for sign in STOPS:  # a polite kill leaves a resumable run, like Ctrl-C
         signal.signal(sign, _interrupt)
     try:
         application()()

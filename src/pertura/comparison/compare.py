@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pertura.comparison.roles import is_control
 from pertura.comparison.significance import Difference, check_pairable, difference
 from pertura.core.errors import UsageError
 from pertura.evaluation.evaluate import Scores
@@ -38,7 +39,8 @@ def compare(scores: Sequence[Scores], *, subject: str | None = None, metric: str
     """Return the comparison of `subject` with the strongest of the others.
 
     Without a subject the strongest model meets the next strongest. Judged on the conditions with a detectable effect;
-    on all where none has one. A model that answered every condition with something else is never named the strongest.
+    on all where none has one. A model that answered every condition with something else is never named the strongest,
+    nor is one that was given a control in place of a prior.
     """
     _check_comparable(scores)
     headline = metric or PRESETS[scores[0].preset.partition("/")[0]].headline
@@ -109,10 +111,10 @@ def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str,
 def _ranked(scores: Sequence[Scores], metric: str, subset: str) -> list[Scores]:
     sign = -1.0 if METRICS[metric].higher_is_better else 1.0
 
-    def place(one: Scores) -> tuple[bool, float, str]:
+    def place(one: Scores) -> tuple[bool, bool, float, str]:
         value = one.summary(metric, subset).value
         stand_in = all(condition in one.fallbacks for condition in one.conditions)
-        return stand_in, sign * value if np.isfinite(value) else np.inf, one.model
+        return is_control(one.model), stand_in, sign * value if np.isfinite(value) else np.inf, one.model
 
     return sorted(scores, key=place)
 
@@ -120,9 +122,13 @@ def _ranked(scores: Sequence[Scores], metric: str, subset: str) -> list[Scores]:
 def _sentence(gap: Difference, subset: str) -> str:
     kind = "detectable perturbation" if subset == "detectable" else "perturbation (none has a detectable effect)"
     plural = kind if gap.conditions == 1 else kind.replace("perturbation", "perturbations", 1)
+    ends = [one for one in (gap.value, gap.low, gap.high) if np.isfinite(one)]
+    size = max((abs(one) for one in ends), default=0.0)
+    decimals = 3 if size == 0 else max(3, 2 - int(np.floor(np.log10(size))))  # small errors keep their digits
+    value, low, high = (f"{one:+.{decimals}f}" for one in (gap.value, gap.low, gap.high))
     return (
         f"{gap.first} {gap.verdict} {gap.second} on {gap.conditions} {plural}, "
-        f"{gap.metric} difference {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+        f"{gap.metric} difference {value} [{low}, {high}]"
     )
 
 

@@ -11,9 +11,9 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as strict_dataclass
 
+from pertura.core.atomic import write_text
 from pertura.core.cells import Scale
 from pertura.core.errors import BadDataError, MissingError, UsageError
-from pertura.data.atomic import write_text
 from pertura.data.conventions import STRICT, Reading, reject_unknown
 
 FORMAT = "pertura-dataset"

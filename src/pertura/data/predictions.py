@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
+from pertura.core.atomic import replacing
 from pertura.core.cells import Cells, Scale
 from pertura.core.errors import BadDataError, MissingError
 from pertura.core.expression import blocks
 from pertura.core.perturbation import Condition, Mode, Perturbation, Target
 from pertura.core.prediction import Prediction, Provenance
 from pertura.core.split import Split
-from pertura.data.atomic import replacing
 from pertura.data.backed import BackedRows
 from pertura.data.validate import walk_file
 

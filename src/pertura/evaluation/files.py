@@ -10,9 +10,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from pertura.core.atomic import write_bytes, write_text
 from pertura.core.errors import BadDataError, MissingError
 from pertura.core.perturbation import Condition, Mode, Perturbation, Target
-from pertura.data.atomic import write_bytes, write_text
 from pertura.evaluation.evaluate import Scores
 
 FORMAT = "pertura-scores"

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float, Shaped
 
-from pertura.data.atomic import replacing
+from pertura.core.atomic import replacing
 
 CHUNK = 1 << 18
 COLUMNS = ("condition", "cell_line", "batch", "perturbation_type")

@@ -13,11 +13,11 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
 
+from pertura.core.atomic import replacing
 from pertura.core.cells import Cells, Scale
 from pertura.core.errors import BadDataError
 from pertura.core.expression import InMemory
 from pertura.core.perturbation import Condition, Mode, Perturbation
-from pertura.data.atomic import replacing
 
 FORMAT = "pertura-compact 1"
 TARGET_SUM = 1e4

@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
+from pertura.core.atomic import write_text
 from pertura.core.errors import BadDataError, LeakError, MissingError, PerturaError
 from pertura.core.split import Split
-from pertura.data.atomic import write_text
 
 REMEDY = "make one with `pertura split`"
 

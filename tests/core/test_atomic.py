@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from pertura.data.atomic import replacing, write_bytes, write_text
+from pertura.core.atomic import replacing, write_bytes, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block ends; on any error `path` stays as it was.
 
     Missing parent folders are made. The temporary name keeps the suffixes of `path`, for writers that go by them.
+    `synced=False` spares the wait for the disk, for small files that carry their own digest.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -21,12 +22,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        _sync(temporary)
+        if synced:
+            _sync(temporary)
         os.replace(temporary, final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(final.parent)
+    if synced:
+        _sync(final.parent)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
