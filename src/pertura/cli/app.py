@@ -50,6 +50,7 @@ def application() -> typer.Typer:
     from pertura.cli.data import data
     from pertura.cli.evaluate import evaluate
     from pertura.cli.inspect import inspect
+    from pertura.cli.prior import prior_application
     from pertura.cli.run import run
     from pertura.cli.split import split
 
@@ -63,6 +64,7 @@ def application() -> typer.Typer:
     app.callback()(_root)
     for command in (run, inspect, split, evaluate, compare, data):
         app.command()(command)
+    app.add_typer(prior_application(), name="prior")
     return app
 
 

@@ -1,11 +1,11 @@
 """A fixed vector for each gene, from what is known about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from pertura.core.errors import BadDataError
 from pertura.genes.identifiers import Identifiers
@@ -61,20 +61,20 @@ class GenePrior:
         table[present] = self.table[rows[present]]
         return table, present
 
-    def rows_of(self, genes: Sequence[str], *, identifiers: Identifiers | None = None) -> np.ndarray:
+    def rows_of(self, genes: Sequence[str], *, identifiers: Identifiers | None = None) -> Int[np.ndarray, " genes"]:
         """Return the row of each of `genes`, -1 where there is none; matched as in `aligned_to`."""
-        position: Mapping[str, int] = {gene: row for row, gene in enumerate(self.genes)}
+        position = {gene: row for row, gene in enumerate(self.genes)}
         rows = np.asarray([position.get(gene, -1) for gene in genes], dtype=np.int64)
         missing = np.flatnonzero(rows < 0)
         if identifiers is None or not len(missing):
             return rows
         by_symbol = _by_symbol(position, identifiers)
-        for place in missing:
+        for place in missing.tolist():
             rows[place] = by_symbol.get(identifiers.approved(genes[place]).symbol, -1)
         return rows
 
 
-def _by_symbol(position: Mapping[str, int], identifiers: Identifiers) -> dict[str | None, int]:
+def _by_symbol(position: dict[str, int], identifiers: Identifiers) -> dict[str | None, int]:
     """Return approved symbol -> row. Of a symbol's own name and other names of it the own name counts.
 
     Where only other names of it are there, and several, none is taken: they may be different genes.
@@ -90,4 +90,5 @@ def _by_symbol(position: Mapping[str, int], identifiers: Identifiers) -> dict[st
         found[symbol] = row
     for symbol in several:
         del found[symbol]
-    return {**found, **position}
+    found.update(position)
+    return found

@@ -15,9 +15,12 @@ Content = Literal["text", "protein"]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Makes one vector of each text. `name` says how, exactly enough to tell two tables apart."""
+    """Makes one vector of each text."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Say how, exactly enough to tell two tables apart."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
         """Return a row for each text; only rows that were encoded together are comparable with one another."""
@@ -40,24 +43,27 @@ def _tfidf(argument: str, dim: int | None) -> Encoder:
 
 
 def _sentence(argument: str, dim: int | None) -> Encoder:
+    name = _model("sentence-transformers", argument, dim)
     from pertura.priors.encoders.sentence import SentenceEncoder
 
-    return SentenceEncoder(_own_width("sentence-transformers", argument, dim))
+    return SentenceEncoder(name)
 
 
 def _endpoint(argument: str, dim: int | None) -> Encoder:
+    name = _model("endpoint", argument, dim)
     from pertura.priors.encoders.endpoint import EndpointEncoder
 
-    return EndpointEncoder(_own_width("endpoint", argument, dim))
+    return EndpointEncoder(name)
 
 
 def _esm2(argument: str, dim: int | None) -> Encoder:
+    name = _model("esm2", argument, dim)
     from pertura.priors.encoders.esm import EsmEncoder
 
-    return EsmEncoder(_own_width("esm2", argument, dim))
+    return EsmEncoder(name)
 
 
-def _own_width(prefix: str, argument: str, dim: int | None) -> str:
+def _model(prefix: str, argument: str, dim: int | None) -> str:
     if not argument:
         raise UsageError(f"encoder {prefix} needs a model: {prefix}:NAME")
     if dim is not None:
@@ -78,8 +84,7 @@ ENCODERS: Mapping[str, EncoderEntry] = {
 
 def encoder_named(spec: str, *, dim: int | None = None) -> Encoder:
     """Return the encoder of `PREFIX` or `PREFIX:ARGUMENT`; `dim` is for encoders whose width can be chosen."""
-    prefix, _, argument = spec.partition(":")
-    return entry_of(spec).make(argument, dim)
+    return entry_of(spec).make(spec.partition(":")[2], dim)
 
 
 def entry_of(spec: str) -> EncoderEntry:

@@ -1,0 +1,5 @@
+"""`python -m pertura`: the command line."""
+
+from pertura.cli import main
+
+main()
