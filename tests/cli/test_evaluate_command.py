@@ -8,6 +8,8 @@ from pertura.evaluation.files import read_scores
 from pertura.recipes.run import run
 from small_runs import MODELS, pairs_file, small_recipe
 
+pytestmark = pytest.mark.slow  # whole runs
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:

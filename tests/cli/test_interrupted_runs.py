@@ -15,6 +15,8 @@ from pertura.recipes.report import write_report
 from pertura.recipes.run import run
 from small_runs import COMMAND, differing, pairs_file, shell, small_recipe
 
+pytestmark = pytest.mark.slow  # whole runs
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):

@@ -79,6 +79,7 @@ def test_inspect_of_a_prior_without_facts_says_they_are_not_recorded(tmp_path):
     assert run("inspect", tmp_path / "bare.safetensors").count("not recorded") == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "error", "culprit"),
     [
@@ -105,6 +106,7 @@ def test_inspect_refuses_what_is_no_prior(tmp_path):
     refused(BadDataError, "inspect", tmp_path / "text.safetensors")
 
 
+@pytest.mark.slow
 def test_building_and_inspecting_load_no_torch(built):
     path, _ = built
     code = (

@@ -11,6 +11,8 @@ from pertura.recipes.recipe import read_recipe, write_recipe
 from pertura.recipes.table import RECIPES, baselines
 from small_runs import contents, lines_file, pairs_file, small_recipe
 
+pytestmark = pytest.mark.slow  # whole runs
+
 OWN = """
 import pertura
 

@@ -13,6 +13,7 @@ from pertura.data.anndata_io import cells_from_anndata, cells_from_file, open_ce
 from pertura.data.backed import BackedRows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [gears, state, perturbench])
 @pytest.mark.parametrize("layout", ["csr", "dense"])
 @pytest.mark.parametrize("bound", [0, 1 << 30])

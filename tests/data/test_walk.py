@@ -162,6 +162,7 @@ def refused(path: Path) -> BadDataError:
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MUTATIONS)
 def test_a_bad_file_is_refused_with_place_and_problem(kind, tmp_path):
     mutate, place, problem = MUTATIONS[kind]
@@ -192,6 +193,7 @@ def test_a_truncated_file_is_refused(share, tmp_path):
     assert "truncated" in refused(path).problem
 
 
+@pytest.mark.slow
 def test_a_file_of_noise_where_data_was_is_refused_or_read_but_never_crashes(tmp_path):
     sound = written(gears(), tmp_path).read_bytes()
     rng = np.random.default_rng(0)
@@ -205,6 +207,7 @@ def test_a_file_of_noise_where_data_was_is_refused_or_read_but_never_crashes(tmp
             walk_file(path)
 
 
+@pytest.mark.slow
 def test_a_file_that_needs_more_memory_than_allowed_is_refused(tmp_path):
     path = written(gears(), tmp_path)
     with h5py.File(path, "r+") as file:

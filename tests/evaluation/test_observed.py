@@ -113,9 +113,7 @@ def test_conditions_without_cells_are_left_out_and_named():
     nobody = perturbed("G14", "K562")
     observed = observe(screen.cells, screen.split, [*screen.asked, nobody], effort=QUICK)
     assert nobody not in observed.conditions
-    assert any(
-        "1 conditions of the test part have no cells" in text and "G14@K562" in text for text in observed.warnings
-    )
+    assert any("not judged, because no cells of them are there: 1: G14@K562" in text for text in observed.warnings)
     with pytest.raises(BadDataError, match="no cells of the 1 conditions to judge"):
         observe(screen.cells, screen.split, [nobody], effort=QUICK)
 
@@ -128,7 +126,7 @@ def test_what_makes_a_score_doubtful_is_said():
     assert observed.shared_controls
     assert any("the same control cells serve both sides" in text for text in observed.warnings)
     few = observed_of(with_few_cells(screen, screen.asked[0], 3)).warnings
-    assert any(f"fewer than 25 cells: {screen.asked[0].label}" in text for text in few)
+    assert any("fewer than 25 cells: " in text and screen.asked[0].label in text for text in few)
     assert any("only 30 control cells on the judge side" in text for text in few)
 
 
@@ -139,9 +137,7 @@ def test_cells_of_batches_without_controls_are_counted_and_named():
     cells = screen.cells.take(lonely)
     observed = observe(cells, split_of(cells, screen.asked), effort=QUICK)
     total = sum(int((cells.batch_codes[cells.rows_of(one)] == 1).sum()) for one in screen.asked)
-    assert any(
-        f"{total} cells of {len(screen.asked)} conditions are in batches without" in text for text in observed.warnings
-    )
+    assert any(f"{total} judged cells lie in batches without control cells" in text for text in observed.warnings)
 
 
 def test_a_context_without_controls_is_refused():

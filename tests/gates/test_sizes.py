@@ -1,6 +1,7 @@
 """Functions and files stay small enough to be read; each exception is listed with its reason."""
 
 import ast
+import functools
 import statistics
 from pathlib import Path
 
@@ -22,6 +23,7 @@ EXCEPTIONS = {
 }
 
 
+@functools.cache
 def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     found = []
     for path in sorted(SOURCE.rglob("*.py")):

@@ -94,6 +94,7 @@ def test_every_approved_symbol_stands_for_itself(human):
     assert all(human.approved(symbol).symbol == symbol for symbol in human.symbols)
 
 
+@pytest.mark.slow
 def test_every_other_name_has_its_genes_among_the_candidates(human):
     lost = {
         name for name, symbols in human.other_names.items() if not set(symbols) <= set(human.approved(name).candidates)
@@ -102,6 +103,7 @@ def test_every_other_name_has_its_genes_among_the_candidates(human):
     assert lost == {"225", "3635", "52", "ENSG00000184796", "HSA-MIR-1253", "HSA-MIR-423"}
 
 
+@pytest.mark.slow
 def test_ambiguity_is_in_the_facts_and_no_rule_adds_to_it(human):
     for name, symbols in human.other_names.items():
         found = human.approved(name)

@@ -155,6 +155,7 @@ def test_a_registered_number_calls_nothing(name, tmp_path, doors):
         copyreg.remove_extension(HERE, "Trap", code)
 
 
+@pytest.mark.slow
 def test_the_gadgets_would_run_elsewhere(tmp_path):
     """In a process of its own, so that what they do stays there."""
     program = tmp_path / "elsewhere.py"

@@ -33,6 +33,7 @@ def knowledge(request):
     return known(request.param)
 
 
+@pytest.mark.slow
 def test_a_source_covers_thousands_of_genes_in_order_and_each_has_something_said(knowledge):
     assert len(knowledge.genes) > 4_000
     assert list(knowledge.genes) == sorted(set(knowledge.genes))
@@ -57,6 +58,7 @@ def test_reading_twice_gives_the_same_words(knowledge):
     assert knowledge_of(knowledge.name).sha256 == knowledge.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", TEXTS)
 def test_texts_hold_no_credits_paper_numbers_or_cut_off_ends(source):
     marks = re.compile(r"\[provided by|PubMed:|PMID|\[\.\.\.\]|\{ECO|annotation not|By similarity|RefSeq represents")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pertura.data import atomic
+from pertura.core import atomic
 from pertura.recipes.recipe import Recipe
 from pertura.recipes.run import run
 from small_runs import contents
+
+pytestmark = pytest.mark.slow  # whole runs
 
 FAST = (14, 23)
 WRITES = 28

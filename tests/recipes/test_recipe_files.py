@@ -24,6 +24,7 @@ def recipes(companions: st.SearchStrategy) -> st.SearchStrategy[Recipe]:
         name=NAME,
         data=TEXT,
         models=st.lists(TEXT, max_size=4).map(tuple),
+        priors=st.lists(TEXT, max_size=2).map(tuple),
         rule=TEXT,
         options=st.dictionaries(TEXT, VALUE, max_size=3),
         split=TEXT,

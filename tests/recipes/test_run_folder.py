@@ -19,6 +19,8 @@ from pertura.recipes.run import run
 from pertura.recipes.truth import truth_table
 from small_runs import CLOCK, MODELS, contents, differing, lines_file, pairs_file, small_recipe
 
+pytestmark = pytest.mark.slow  # whole runs
+
 TOP = {"recipe.toml", "split.json", "environment.json", "progress.json", "report.html", "comparison.csv"}
 EACH = {
     *("model/model.json", "model/weights.safetensors", "predictions.h5ad", "training.jsonl", CLOCK, "card.md"),
@@ -184,7 +186,7 @@ def test_changed_data_are_noticed(tmp_path):
         ({"models": ("no-change",)}, UsageError, "no score stands alone"),
         ({"models": ()}, UsageError, "no score stands alone"),
         ({"models": ("no-change", "additiv")}, UsageError, "no model 'additiv'"),
-        ({"models": ("no-change", "no-change")}, UsageError, "share a folder"),
+        ({"models": ("no-change", "no-change")}, UsageError, "share the folder no-change"),
         ({"emitter": "magic"}, UsageError, "no emitter 'magic'"),
         ({"preset": "magic"}, UsageError, "no preset 'magic'"),
         ({"rule": "magic"}, UsageError, "no split rule 'magic'"),

@@ -11,6 +11,8 @@ from pertura.evaluation.files import read_scores, write_scores
 from pertura.recipes.runs import scores_of_runs
 from small_runs import MODELS
 
+pytestmark = pytest.mark.slow  # whole runs
+
 
 @pytest.fixture
 def two(finished, tmp_path):

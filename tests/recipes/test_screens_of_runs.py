@@ -10,6 +10,8 @@ from pertura.recipes.run import run
 from pertura.recipes.sources import cells_of, split_of
 from small_runs import lines_file, pairs_file, small_recipe
 
+pytestmark = pytest.mark.slow  # whole runs
+
 HELD_OUT = {"rule": "held-out-context", "models": ("no-change", "perturbation-mean")}
 
 

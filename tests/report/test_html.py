@@ -100,6 +100,7 @@ def test_equal_pages_are_equal_bytes(text):
     assert render(page()) == text
 
 
+@pytest.mark.slow
 def test_bytes_depend_neither_on_the_process_nor_on_its_hash_seed(text):
     code = (
         f"import hashlib, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from report_samples import page; "

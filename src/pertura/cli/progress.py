@@ -45,6 +45,7 @@ def narrated() -> Iterator[Narrator]:
     if not console.is_terminal:
         yield Lines()
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    # a file may be called [bold]: names are no markup
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress)

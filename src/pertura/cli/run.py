@@ -24,6 +24,10 @@ def run(
         list[str] | None,
         typer.Option("--model", help="Your own model as package.module:Class, judged against all baselines."),
     ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option("--prior", help="A prior to ask whether it helps: a bundled source (go-c) or a file; repeatable."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/NAME.")] = None,
     rule: Annotated[str | None, typer.Option(help="How to split; see `pertura split --help`.")] = None,
     option: Annotated[
@@ -41,17 +45,17 @@ def run(
     from pertura.core.errors import UsageError
     from pertura.recipes.recipe import FILE, read_recipe
 
-    own = tuple(model or ())
+    own, knowing = tuple(model or ()), tuple(prior or ())
     if split is not None and (rule is not None or option):
         raise UsageError("--split takes the place of --rule and --option: give the file or the rule")
     if Path(what).is_dir():
         raise UsageError(f"{what!r} is a folder; name a file, or to go on with a run in it {Path(what) / FILE}")
     resumed = Path(what).name == FILE
-    recipe = read_recipe(Path(what)) if resumed else _recipe(what, own)
+    recipe = read_recipe(Path(what)) if resumed else _recipe(what, own, knowing)
     file = None if split is None else str(split.resolve())
     changes = {"rule": rule, "split": file, "seed": seed, "emitter": emitter, "bootstrap": bootstrap}
     revised = _revised(recipe, {name: one for name, one in changes.items() if one is not None}, option or [])
-    if resumed and (revised != recipe or not set(own) <= set(recipe.models)):
+    if resumed and (revised != recipe or knowing or not set(own) <= set(recipe.models)):
         raise UsageError(f"{what} says all of its run; to change it, start another run with -o elsewhere")
     recipe, folder = revised, output or (Path(what).parent if resumed else Path("runs") / recipe.name)
     if folder.exists() and not folder.is_dir():
@@ -94,20 +98,20 @@ def _way_on(folder: Path, own: tuple[str, ...]) -> str:
     return f"interrupted; finished steps are kept. Go on with:\n  {shlex.join(again)}"
 
 
-def _recipe(what: str, own: tuple[str, ...]) -> "Recipe":
+def _recipe(what: str, own: tuple[str, ...], knowing: tuple[str, ...]) -> "Recipe":
     import pydantic
 
     from pertura.core.errors import UsageError
     from pertura.data.datasets import DATASETS
     from pertura.recipes.recipe import refusal
-    from pertura.recipes.table import RECIPES, baselines, with_models
+    from pertura.recipes.table import RECIPES, baselines, with_models, with_priors
 
     if what in RECIPES:
-        return with_models(RECIPES[what](), own)
+        return with_models(with_priors(RECIPES[what](), knowing), own)
     data = what if what in DATASETS else str(Path(what).resolve())
     name = what if what in DATASETS else Path(what).stem
     try:
-        return with_models(baselines(data, name=name), own)
+        return with_models(with_priors(baselines(data, name=name), knowing), own)
     except pydantic.ValidationError as error:
         raise UsageError(f"{what!r}: {refusal(error)}; rename the file") from error
 

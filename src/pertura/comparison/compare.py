@@ -30,6 +30,11 @@ class Comparison:
     sentence: str
     remark: str
 
+    @property
+    def headline(self) -> tuple[Scores, ...]:
+        """The scores of all models but those that were given a control in place of a prior."""
+        return tuple(one for one in self.scores if not is_control(one.model))
+
     def of(self, model: str) -> Scores:
         """Return the scores of a model."""
         return next(one for one in self.scores if one.model == model)

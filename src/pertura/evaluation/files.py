@@ -93,8 +93,11 @@ def read_scores(folder: Path) -> Scores:
 def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Scores:
     conditions = tuple(_condition(one) for one in facts["conditions"])  # type: ignore[attr-defined]
     effect_p = arrays["effect_p"]
+    detectable = np.asarray(facts["detectable"])
     if arrays["values"].shape != (len(facts["metrics"]), len(conditions)):  # type: ignore[arg-type]
         raise ValueError(f"{arrays['values'].shape} scores for {len(conditions)} conditions")
+    if detectable.dtype != bool or detectable.shape != (len(conditions),):
+        raise ValueError("detectable is not one true or false for each condition")
     return Scores(
         model=str(facts["model"]),
         preset=str(facts["preset"]),
@@ -102,7 +105,7 @@ def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, 
         conditions=conditions,
         **{name: arrays[name] for name in TABLES},
         weights=arrays["weights"],
-        detectable=np.asarray(facts["detectable"], dtype=bool),
+        detectable=detectable,
         effect_p=effect_p,
         counts=tuple(facts["counts"]),  # type: ignore[arg-type]
         strata={

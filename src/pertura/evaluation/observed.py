@@ -147,7 +147,7 @@ def _warnings(
     found = []
     absent = sorted(set(wanted) - set(judged))
     if absent:
-        found.append(f"{len(absent)} conditions of the test part have no cells and are not judged: {_named(absent)}")
+        found.append(f"not judged, because no cells of them are there: {_named(absent)}")
     for context in sorted({one.context for one in judged}):
         partition = split.controls[context]
         for side, ids in (("model", partition.model), ("judge", partition.judge)):
@@ -160,16 +160,17 @@ def _warnings(
             )
     small = [one for one in judged if len(cells.rows_of(one)) < FEW_CELLS]
     if small:
-        found.append(f"{len(small)} judged conditions have fewer than {FEW_CELLS} cells: {_named(small)}")
+        found.append(f"judged on fewer than {FEW_CELLS} cells: {_named(small)}")
     if judge.unmatched:
         total = sum(judge.unmatched.values())
         found.append(
-            f"{total} cells of {len(judge.unmatched)} conditions are in batches without control cells; they are "
-            f"matched to all controls of their context: {_named(sorted(judge.unmatched))}"
+            f"{total} judged cells lie in batches without control cells and are matched to all controls of their "
+            f"context: {_named(sorted(judge.unmatched))}"
         )
     return found
 
 
 def _named(conditions: Sequence[Condition], most: int = 6) -> str:
-    shown = ", ".join(one.label for one in conditions[:most])
+    """How many, and the first of them."""
+    shown = f"{len(conditions)}: " + ", ".join(one.label for one in conditions[:most])
     return shown + (f" and {len(conditions) - most} more" if len(conditions) > most else "")

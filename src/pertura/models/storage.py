@@ -12,10 +12,10 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
+from pertura.core.atomic import write_bytes, write_text
 from pertura.core.cells import Scale
 from pertura.core.errors import BadDataError, MissingError
 from pertura.core.perturbation import Condition, Mode, Perturbation, Target
-from pertura.data.atomic import write_bytes, write_text
 
 FORMAT = "pertura-model"
 FORMAT_VERSION = 1

@@ -17,7 +17,8 @@ class ModelEntry:
     """One row of `MODELS`.
 
     `build` returns an unfitted model in its default configuration; only where `takes_prior` has the prior an influence.
-    `load` returns what the model's `save` wrote.
+    `build_with_expression`, where there is one, returns a model that joins its prior with what training shows of the
+    genes. `load` returns what the model's `save` wrote.
     """
 
     name: str
@@ -26,13 +27,18 @@ class ModelEntry:
     load: Callable[[Path], PerturbationModel]
     family: str
     takes_prior: bool = False
+    build_with_expression: Callable[[GenePrior], PerturbationModel] | None = None
 
 
 def _baseline(name: str, summary: str, *, takes_prior: bool = False) -> ModelEntry:
     def build(prior: GenePrior | None = None) -> PerturbationModel:
         return Baseline(RULES[name](), prior if takes_prior else None)
 
-    return ModelEntry(name, summary, build, Baseline.load, "baseline", takes_prior)
+    def build_with_expression(prior: GenePrior) -> PerturbationModel:
+        return Baseline(RULES[name](with_expression=True), prior)  # type: ignore[call-arg]
+
+    both = build_with_expression if takes_prior else None
+    return ModelEntry(name, summary, build, Baseline.load, "baseline", takes_prior, both)
 
 
 _ENTRIES = (

@@ -5,8 +5,8 @@ import numpy as np
 from pertura.data.datasets import DATASETS
 from pertura.evaluation.evaluate import Scores
 from pertura.evaluation.table import METRICS
-from pertura.models.table import MODELS
 from pertura.recipes.run import Screen, environment
+from pertura.recipes.with_prior import summary_of
 from pertura.report.card import CardFacts, DataFacts, ScoreFacts, SplitFacts, TrainingFacts
 from pertura.report.tables import Interval
 
@@ -22,7 +22,7 @@ def card_of(screen: Screen, name: str) -> CardFacts:
     """Return the facts of one model's card; rendering refuses them where they contradict each other."""
     scores = screen.comparison.of(name)
     brought = (f"about the data: {note}" for note in screen.cells.notes)
-    summary = MODELS[name].summary if name in MODELS else "a model of the user's"
+    summary = summary_of(name, screen.predictions[name].provenance.versions)
     return CardFacts(
         model=name,
         summary=summary,

@@ -54,7 +54,7 @@ def strata_figure(comparison: Comparison) -> Figure:
     strata = [_stratum(comparison, name) for name in filled]
     note = f"Without a test perturbation: {', '.join(empty)}." if empty else ""
     note = f"All perturbations of a stratum, detectable or not. {note}".strip()
-    models = [one.model for one in comparison.scores]
+    models = [one.model for one in comparison.headline]
     return stratum_chart(
         models, strata, title=f"{comparison.metric} by stratum", better=_better(comparison.metric), note=note
     )
@@ -79,7 +79,7 @@ def screen_figures(screen: Screen) -> ScreenFigures:
 
 def _score_figure(comparison: Comparison, metric: str) -> Figure:
     subset = comparison.subset
-    rows = [_row(one, metric, subset) for one in comparison.scores]
+    rows = [_row(one, metric, subset) for one in comparison.headline]
     beside = comparison.scores[0].beside(metric, subset)
     chance = METRICS[metric].chance
     references = References(floor=beside["floor"], ceiling=Interval(beside["ceiling"]), chance=chance)
@@ -96,7 +96,7 @@ def _row(scores: Scores, metric: str, subset: str) -> ScoreRow:
 
 
 def _stratum(comparison: Comparison, name: str) -> Stratum:
-    summaries = [one.summary(comparison.metric, name) for one in comparison.scores]
+    summaries = [one.summary(comparison.metric, name) for one in comparison.headline]
     beside = comparison.scores[0].beside(comparison.metric, name)
     scores = tuple(Interval(one.value, one.low, one.high) for one in summaries)
     return Stratum(name.replace("_", " "), summaries[0].conditions, scores, beside["floor"], beside["ceiling"])

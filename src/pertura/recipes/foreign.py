@@ -1,6 +1,6 @@
 """Prediction files of any model, judged like our own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from pertura.comparison.compare import Comparison, compare, comparison_table
+from pertura.core.atomic import write_text
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError, ContextError, UsageError
 from pertura.core.perturbation import Condition
 from pertura.core.prediction import Prediction, Provenance
 from pertura.core.split import ControlPartition, Split
 from pertura.data.anndata_io import open_cells
-from pertura.data.atomic import write_text
 from pertura.data.predictions import is_prediction_file, read_predictions
 from pertura.evaluation.evaluate import evaluate
 from pertura.evaluation.files import write_scores
@@ -103,7 +103,8 @@ def evaluate_files(files: Files, reading: Reading, out: Path, *, preset: str = "
         write_scores(one, out / "models" / one.model / "scores")
     made = compare(scores, subject=name)
     write_text(out / "comparison.csv", comparison_table(made).to_csv(index=False))
-    return Judgement(made, (*observed.warnings, *(train.warnings if train is not None else ())))
+    told = train.warnings if train is not None else ()
+    return Judgement(made, (*_not_predicted(cells, split), *observed.warnings, *told))
 
 
 def _check_name(files: Files) -> None:
@@ -165,21 +166,31 @@ def _check_genes(predicted: Cells, observed: Cells, file: Path) -> None:
 
 
 def _common(predicted: Cells, observed: Cells) -> list[Condition]:
-    """The conditions both have; one that only one of them has is refused, never left out in silence."""
+    """The predicted conditions; one without observed cells is refused. Observed but not predicted ones are named."""
     ours, theirs = set(observed.perturbed), set(predicted.perturbed)
     if predicted.modes != observed.modes:
         raise BadDataError(
             f"predicted cells are perturbed by {_listed(predicted.modes)}, observed ones by {_listed(observed.modes)}",
             remedy="if a file does not say its mode, give --mode",
         )
-    for who, lacking in (("predicted", ours - theirs), ("observed", theirs - ours)):
-        if lacking:
-            named = ", ".join(sorted(one.label for one in lacking)[:6])
-            raise BadDataError(
-                f"{len(lacking)} conditions are not among the {who} cells: {named}",
-                remedy="give files with the same conditions and contexts",
-            )
-    return sorted(ours)
+    lacking = theirs - ours
+    if lacking or not theirs:
+        raise BadDataError(
+            f"predicted but not observed: {_some(lacking)}" if lacking else "no predicted condition",
+            remedy="give files with the same perturbations and contexts",
+        )
+    return sorted(theirs)
+
+
+def _not_predicted(cells: Cells, split: Split) -> tuple[str, ...]:
+    """What was observed, and neither judged nor trained on: said, because a model may have left out the hard ones."""
+    rest = set(cells.perturbed) - split.test - split.train - split.valid
+    return (f"observed but not predicted, and so not judged: {_some(rest)}",) if rest else ()
+
+
+def _some(conditions: Collection[Condition]) -> str:
+    named = ", ".join(sorted(one.label for one in conditions)[:6])
+    return f"{len(conditions)} ({named}{' and more' if len(conditions) > 6 else ''})"
 
 
 def _listed(names: Iterable[object]) -> str:

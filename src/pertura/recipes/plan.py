@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pertura.comparison.roles import role_of
 from pertura.core.cells import Cells
 from pertura.core.expression import InMemory, Subset
 from pertura.core.split import Split
@@ -17,6 +18,8 @@ from pertura.recipes.sources import cells_of, model_name, models_of, split_of
 
 SAMPLE = 1024
 HALVES = 2 * 10
+PRIOR_SECONDS = 4
+"""What it takes to build a prior of a bundled source."""
 PASSES = 6
 """How often a model's share of the cells is read: pseudobulk, prediction, writing, scoring, means, figures."""
 
@@ -77,7 +80,8 @@ def _estimate(recipe: Recipe, cells: Cells, split: Split) -> Estimate:
     # a redraw multiplies each judged cell into every draw: about two flops a gene and draw
     redraw = test_cells * genes * draws * 2 / 2e9
     reading = per_cell * len(cells) * (PASSES * models / 2 + 4)
-    seconds = reading + redraw + per_round * draws * models + 8
+    sources = {role.prior for one in recipe.models if (role := role_of(one)) is not None}
+    seconds = reading + redraw + per_round * draws * models + PRIOR_SECONDS * len(sources) + 8
     memory = draws * (len(judged) + len(cells.contexts)) * genes * 4 * 2 + _held(cells) + 3e8
     return Estimate(seconds, memory)
 

@@ -10,14 +10,23 @@ import tomli_w
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from pertura.core.atomic import write_text
 from pertura.core.errors import BadDataError, MissingError
-from pertura.data.atomic import write_text
 
 FORMAT = "pertura-recipe"
 FORMAT_VERSION = 1
 FILE = "recipe.toml"
 LARGEST_BYTES = 1 << 20
-TAKEN = {FILE, "models", "split.json", "environment.json", "progress.json", "comparison.csv", "report.html"}
+TAKEN = {
+    FILE,
+    "models",
+    "split.json",
+    "environment.json",
+    "progress.json",
+    "comparison.csv",
+    "priors.csv",
+    "report.html",
+}
 """What a run folder holds: no companion's folder may be called so."""
 OptionValue = str | int | float | bool
 
@@ -30,7 +39,14 @@ class Recipe:
     data: str
     """A bundled data set, an `.h5ad`, or a `dataset.toml` written by `pertura inspect`."""
     models: tuple[str, ...]
-    """Names from `MODELS`, or `package.module:Class` for a model of the user's."""
+    """Names from `MODELS`; `BASE+PRIOR[~CONTROL][+expression]` for one of them with a prior; or `package.module:Class`
+    for a model of the user's.
+
+    `ridge+go-c` has the prior of the source go-c, `ridge+go-c~permuted1` and `ridge+go-c~random2` controls of it (kind
+    and seed), `ridge+go-c+expression` the prior joined with training PCA, which `ridge` uses alone.
+    """
+    priors: tuple[str, ...] = ()
+    """Files with further priors, each called after its file: `esm.safetensors` makes `ridge+esm` possible."""
     rule: str = "gears-simulation"
     options: dict[str, OptionValue] = Field(default_factory=dict)
     """Further options of the split rule."""
@@ -108,13 +124,15 @@ def _recipe(content: dict[str, object], path: Path) -> Recipe:
             close = get_close_matches(key, known, n=1)
             meant = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             raise BadDataError(f"unknown key {key!r}", file=path, remedy=meant)
-    models, companions = content.pop("models", []), content.pop("companions", [])
+    models, companions, priors = (content.pop(name, []) for name in ("models", "companions", "priors"))
     if not isinstance(models, list) or not isinstance(companions, list):
         raise BadDataError("models and companions must be lists", file=path)
+    if not isinstance(priors, list):
+        raise BadDataError("priors must be a list", file=path)
     if not all(isinstance(one, dict) for one in companions):
         raise BadDataError("companions: each must be a table", file=path)
     nested = tuple(_recipe(dict(one), path) for one in companions)
     try:
-        return Recipe(**content, models=tuple(models), companions=nested)  # type: ignore[arg-type]
+        return Recipe(**content, models=tuple(models), priors=tuple(priors), companions=nested)  # type: ignore[arg-type]
     except pydantic.ValidationError as error:
         raise BadDataError(refusal(error), file=path) from error

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pertura.core.atomic import write_text
 from pertura.core.errors import BadDataError, UsageError
-from pertura.data.atomic import write_text
 
 FORMAT = "pertura-progress"
 LEFT_OVER = (".partial-*", "models/*/.partial-*", "models/*/*/.partial-*")

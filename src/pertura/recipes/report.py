@@ -1,20 +1,23 @@
 """The report, the tables and the cards of a finished run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pertura.comparison.compare import Comparison
+from pertura.comparison.roles import is_control, role_of
 from pertura.comparison.significance import difference
+from pertura.core.atomic import write_text
 from pertura.core.perturbation import Condition, spelled
-from pertura.data.atomic import write_text
 from pertura.data.splits.audit import audit
 from pertura.evaluation.evaluate import Scores
 from pertura.evaluation.presets import PRESETS
 from pertura.evaluation.table import METRICS
 from pertura.recipes.cards import card_of
-from pertura.recipes.figures import score_figures, screen_figures, strata_figure
+from pertura.recipes.figures import ScreenFigures, score_figures, screen_figures, strata_figure
+from pertura.recipes.prior_question import question_section, question_text
 from pertura.recipes.run import Screen
 from pertura.recipes.truth import truth_table
 from pertura.report.card import render_card
@@ -65,6 +68,8 @@ def summary_text(screens: tuple[Screen, ...]) -> str:
         found = truth_table(screen)
         if found is not None:
             parts.append("\n" + to_text(found))
+        if screen.question is not None:
+            parts.append("\n" + question_text(screen.question, screen.comparison.subset, strata=False))
         parts.extend(f"warning: {text}" for text in screen.warnings)
         parts.append("")
     return "\n".join(parts)
@@ -77,24 +82,51 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def score_table(comparison: Comparison, metric: str) -> Table:
-    """Return one row per model for one metric, with floor, permuted labels and ceiling as rows of their own."""
+    """Return one row per model for one metric, with floor, permuted labels and ceiling as rows of their own.
+
+    Models with a prior stand together; those with a control of a prior are counted, not shown.
+    """
     rule, subset = METRICS[metric], comparison.subset
     better: Better = "higher" if rule.higher_is_better else "lower"
     columns = (
         Column("model"),
         Column(metric, "interval", f"{rule.summary}; mean and 95 % interval", better=better),
         Column("permuted labels", "interval", "the same metric on permuted labels: mean, and 95 % of permutations"),
-        Column(f"against {comparison.first}", "interval", f"paired difference from {comparison.first}; above 0 is better"),
+        Column(
+            f"against {comparison.first}", "interval", f"paired difference from {comparison.first}; above 0 is better"
+        ),
         Column("valid", "count", "conditions with a defined score"),
         Column("represented", "text", "conditions the model answered itself, not with its stand-in"),
     )
-    ranked = sorted(comparison.scores, key=lambda one: _order(one, metric, subset))
+    ranked = sorted(comparison.headline, key=lambda one: _order(one, metric, subset))
     rows = [_score_row(comparison, one, metric) for one in ranked]
     beside = ranked[0].beside(metric, subset)
     for name in ("ceiling", "floor"):
         hint = "" if name != "ceiling" or rule.from_half is not None else " (of half the cells)"
         rows.append(Row((f"{name}{hint}", Interval(beside[name]), None, None, None, ""), reference=True))
-    return Table(f"{metric} on {_subset_words(comparison)}", columns, tuple(rows), BESIDE)
+    return Table(f"{metric} on {_subset_words(comparison)}", columns, _grouped(rows), f"{BESIDE}{_folded(comparison)}")
+
+
+def _grouped(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the rows with models that have a prior in a group of their own, last but for the references."""
+    with_prior = [role_of(str(row.cells[0])) is not None and not row.reference for row in rows]
+    if not any(with_prior):
+        return tuple(rows)
+    names = [
+        "references" if row.reference else "with a prior" if has else "without a prior"
+        for row, has in zip(rows, with_prior)
+    ]
+    order = sorted(range(len(rows)), key=lambda i: ("without a prior", "with a prior", "references").index(names[i]))
+    return tuple(replace(rows[i], group=names[i]) for i in order)
+
+
+def _folded(comparison: Comparison) -> str:
+    controls = len(comparison.scores) - len(comparison.headline)
+    return (
+        f" {controls} models with controls of priors are left out here; they stand under 'Do priors help?'."
+        if controls
+        else ""
+    )
 
 
 def _score_row(comparison: Comparison, scores: Scores, metric: str) -> Row:
@@ -137,7 +169,7 @@ def metrics_table(comparison: Comparison) -> Table:
     subset = comparison.subset
     rows = [
         Row((one.model, *(one.summary(name, subset).value for name in metrics)))
-        for one in sorted(comparison.scores, key=lambda one: _order(one, comparison.metric, subset))
+        for one in sorted(comparison.headline, key=lambda one: _order(one, comparison.metric, subset))
     ]
     first = comparison.scores[0]
     for kind in ("ceiling", "floor", "chance"):
@@ -145,7 +177,7 @@ def metrics_table(comparison: Comparison) -> Table:
     note = (
         "Chance is what a prediction without relation to the labels scores; for errors, its value on permuted labels."
     )
-    return Table(f"All metrics on {_subset_words(comparison)}", tuple(columns), tuple(rows), note)
+    return Table(f"All metrics on {_subset_words(comparison)}", tuple(columns), _grouped(rows), note)
 
 
 def _order(scores: Scores, metric: str, subset: str) -> tuple[float, str]:
@@ -164,11 +196,13 @@ def _subset_words(comparison: Comparison) -> str:
 
 def _page(screens: tuple[Screen, ...]) -> Page:
     main = screens[0]
+    figures = screen_figures(main)
     sections = [
         _scores_section(main),
         _strata_section(main),
-        _predictions_section(main),
-        _cells_section(main),
+        question_section(main.question, main.comparison.subset) if main.question is not None else None,
+        _predictions_section(figures),
+        _cells_section(figures),
         _split_section(main),
         *(_companion_section(one) for one in screens[1:]),
         _reproduce_section(main),
@@ -218,16 +252,14 @@ def _strata_section(screen: Screen) -> Section | None:
     return Section("strata", "By stratum", (FigureBlock(strata_figure(screen.comparison)),))
 
 
-def _predictions_section(screen: Screen) -> Section:
-    figures = screen_figures(screen)
+def _predictions_section(figures: ScreenFigures) -> Section:
     shown = [FigureBlock(figures.scatter), *map(FigureBlock, figures.boxes[:2])]
     rest = tuple(map(FigureBlock, figures.boxes[2:]))
     hidden = (Details(f"Top genes of the other {len(rest)} perturbations", rest),) if rest else ()
     return Section("perturbations", "Predicted and observed change", (*shown, *hidden))
 
 
-def _cells_section(screen: Screen) -> Section:
-    figures = screen_figures(screen)
+def _cells_section(figures: ScreenFigures) -> Section:
     return Section("cells", "Cells and controls", (FigureBlock(figures.cells), FigureBlock(figures.detectable)))
 
 
@@ -274,5 +306,6 @@ def _reproduce_section(screen: Screen) -> Section:
         Link("split.json", "split.json"),
         Link("comparison.csv", "comparison.csv"),
     ]
-    files += [Link(f"card of {name}", f"models/{name}/card.md") for name in screen.predictions]
+    files += [Link("priors.csv", "priors.csv")] if screen.question is not None else []
+    files += [Link(f"card of {name}", f"models/{name}/card.md") for name in screen.predictions if not is_control(name)]
     return Section("files", "Files, and how to do it again", (Definitions(facts), Links(tuple(files))))

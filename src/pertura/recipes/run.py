@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pertura.comparison.compare import Comparison, compare, comparison_table
+from pertura.comparison.priors import PriorQuestion, prior_question, prior_table
+from pertura.core.atomic import write_text
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.model import PerturbationModel
@@ -16,7 +18,6 @@ from pertura.core.perturbation import Condition
 from pertura.core.prediction import Prediction
 from pertura.core.scope import Scope
 from pertura.core.split import Split
-from pertura.data.atomic import write_text
 from pertura.data.predictions import read_predictions, write_predictions
 from pertura.data.splits.files import write_split
 from pertura.evaluation.evaluate import Scores, evaluate
@@ -29,6 +30,7 @@ from pertura.recipes.own import OwnModel
 from pertura.recipes.recipe import FILE, Recipe, read_recipe, write_recipe
 from pertura.recipes.record import Progress, alone, fingerprint, sweep
 from pertura.recipes.sources import cells_of, data_fingerprint, model_name, models_of, split_of
+from pertura.recipes.with_prior import WithPrior
 
 NAMED = 6
 LEARNT, CLOCK = "training.jsonl", "training_stats.json"
@@ -49,6 +51,8 @@ class Screen:
     training: dict[str, dict[str, int]]
     """What each model learnt from, as its `training.jsonl` says."""
     warnings: tuple[str, ...]
+    question: PriorQuestion | None = None
+    """Whether priors help, where models were run with some."""
 
 
 def run(
@@ -124,10 +128,13 @@ class _Work:
         scores = [self._score(name, one, observed, teller) for name, one in predictions.items()]
         comparison = compare(scores, subject=self._subject())
         write_text(self.folder / "comparison.csv", comparison_table(comparison).to_csv(index=False))
+        question = prior_question(scores, comparison.metric)
+        if question is not None:
+            write_text(self.folder / "priors.csv", prior_table(question).to_csv(index=False))
         training = {name: json.loads((self._home(name) / LEARNT).read_text(encoding="utf-8")) for name in self.models}
         warnings = (*self.warnings, *_notes(predictions), *observed.warnings)
         return Screen(
-            recipe, self.folder, self.cells, self.split, observed, comparison, predictions, training, warnings
+            recipe, self.folder, self.cells, self.split, observed, comparison, predictions, training, warnings, question
         )
 
     def _fit(self, name: str, teller: _Counted) -> PerturbationModel:
@@ -198,13 +205,15 @@ class _Work:
         return self.folder / "models" / name
 
     def _inputs(self, name: str) -> str:
-        """What a model's steps were made from; of a model of the user's, its code too."""
+        """What a model's steps were made from; of a model of the user's its code too, of one with a prior the prior."""
         model = self.models[name]
-        return fingerprint(self.inputs, model.code) if isinstance(model, OwnModel) else self.inputs
+        return fingerprint(self.inputs, model.code) if isinstance(model, OwnModel | WithPrior) else self.inputs
 
 
 def _loader(name: str, model: PerturbationModel) -> Callable[[Path], PerturbationModel] | None:
     """Return what reads a saved model; None for a model of the user's that cannot be kept."""
+    if isinstance(model, WithPrior):
+        return MODELS[model.role.base].load
     if not isinstance(model, OwnModel):
         return MODELS[name].load
     return model.revived if model.can_be_kept else None
@@ -231,8 +240,13 @@ def _notes(predictions: Mapping[str, Prediction]) -> list[str]:
     for name, one in predictions.items():
         if "notes" in one.provenance.versions:
             models.setdefault(one.provenance.versions["notes"], []).append(name)
-    everyone = len(predictions)
-    return [f"{'all models' if len(who) == everyone else ', '.join(who)}: {note}" for note, who in models.items()]
+    return [f"{_who(names, len(predictions))}: {note}" for note, names in models.items()]
+
+
+def _who(names: Sequence[str], of: int) -> str:
+    if len(names) == of:
+        return "all models"
+    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def environment() -> dict[str, str]:

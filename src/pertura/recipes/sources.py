@@ -19,6 +19,7 @@ from pertura.prediction.emit import EMITTERS
 from pertura.recipes.own import own_model
 from pertura.recipes.recipe import Recipe
 from pertura.recipes.rules import check_options
+from pertura.recipes.with_prior import PriorShelf, with_prior
 
 
 def cells_of(data: str, seed: int = 0) -> Cells:
@@ -57,8 +58,10 @@ def models_of(recipe: Recipe, trusted: Collection[str]) -> dict[str, Perturbatio
     What only a mistake in writing can break is refused here, before anything is read or computed.
     """
     names = [model_name(one) for one in recipe.models]
-    if len(set(names)) != len(names):
-        raise UsageError(f"two models would share a folder: {', '.join(sorted(names))}")
+    lowered = [one.casefold() for one in names]  # some file systems do not tell A from a
+    twice = sorted({one for one in names if lowered.count(one.casefold()) > 1})
+    if twice:
+        raise UsageError(f"two models would share the folder {', '.join(twice)}; call one of them otherwise")
     if len(names) < 2:
         raise UsageError(f"recipe {recipe.name} has {len(names)} models; no score stands alone, name two or more")
     if recipe.emitter not in EMITTERS:
@@ -66,17 +69,21 @@ def models_of(recipe: Recipe, trusted: Collection[str]) -> dict[str, Perturbatio
     chosen(recipe.preset)
     if not recipe.split:
         check_options(recipe.rule, recipe.options)
-    return {name: model_of(spec, trusted) for name, spec in zip(names, recipe.models)}
+    shelf = PriorShelf(recipe.priors)
+    return {name: model_of(spec, trusted, shelf) for name, spec in zip(names, recipe.models)}
 
 
-def model_of(spec: str, trusted: Collection[str]) -> PerturbationModel:
-    """Return an unfitted model: a row of `MODELS`, or the user's class named `package.module:Class`.
+def model_of(spec: str, trusted: Collection[str], shelf: PriorShelf | None = None) -> PerturbationModel:
+    """Return an unfitted model: a row of `MODELS`, alone or with a prior, or the user's class `package.module:Class`.
 
     Code of the user's runs only where `trusted` names it: a recipe file alone must never run code.
     """
     if spec in MODELS:
         return MODELS[spec].build(None)
     if ":" not in spec:
+        found = with_prior(spec, shelf or PriorShelf(()))
+        if found is not None:
+            return found
         raise UsageError(f"no model {spec!r}; there are {', '.join(MODELS)}, or name yours package.module:Class")
     if spec not in trusted:
         raise UsageError(f"this recipe names code, {spec}, which no file may start; give it yourself: --model {spec}")

@@ -234,13 +234,16 @@ def _division(split: SplitFacts) -> str:
 def _training(training: TrainingFacts | None) -> str:
     if training is None:
         return "Nothing was fitted."
-    return _pairs(
+    told = [
         ("Train cells", count(training.train_cells)),
         ("Epochs", count(training.epochs)),
         ("Cells seen", f"{count(training.cells_seen)} (repeats counted)"),
         ("Seed", str(training.seed)),
-        ("Time", f"{number(training.seconds, 1)} s on {plain(training.device)}"),
-    )
+        ("Device", plain(training.device)),
+    ]
+    if training.seconds is not None:
+        told.append(("Time", f"{number(training.seconds, 1)} s"))
+    return _pairs(*told)
 
 
 def _scores(facts: CardFacts) -> str:

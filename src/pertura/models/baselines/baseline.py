@@ -32,7 +32,8 @@ class Fitted:
 
     scope: Scope
     split: str
-    prior: str
+    prior: Mapping[str, Any]
+    """Name, size and facts of the prior it learnt with; empty without one."""
     memories: Mapping[frozenset[Mode], Memory]
 
     def memory_for(self, condition: Condition) -> Memory:
@@ -85,7 +86,7 @@ class Baseline:
             modes: self.rule.learn(Training(cells.genes, part, self.prior)) for modes, part in _by_modes(bulk).items()
         }
         self.__dict__.pop("checkpoint", None)
-        self._state = Fitted(scope, split.fingerprint, self.prior.name if self.prior else "", memories)
+        self._state = Fitted(scope, split.fingerprint, _prior_facts(self.prior), memories)
 
     def predict(self, controls: Cells, conditions: Sequence[Condition], *, seed: int) -> Prediction:
         """Return a mean profile for each condition: the mean of the controls of its context plus the delta.
@@ -139,6 +140,9 @@ class Baseline:
 
     def _provenance(self, fitted: Fitted, seed: int, deltas: Mapping[Condition, Delta]) -> Provenance:
         versions = {"pertura": version("pertura"), "numpy": np.__version__}
+        if fitted.prior:
+            told = (f"{name.replace('_', ' ')} {one}" for name, one in fitted.prior.items() if one and name != "name")
+            versions["prior"] = f"{fitted.prior['name']}: {'; '.join(told)}"
         noted = [delta.note for delta in deltas.values() if delta.note]
         if noted:
             versions["notes"] = f"{len(noted)} of {len(deltas)} conditions: {'; '.join(sorted(set(noted)))}"
@@ -158,7 +162,7 @@ class Baseline:
         header = {
             "model": self.name,
             "config": asdict(self.rule),  # type: ignore[call-overload]
-            "prior": fitted.prior,
+            "prior": dict(fitted.prior),
             "split": fitted.split,
             "scope": {
                 "panel": list(fitted.scope.panel),
@@ -182,9 +186,23 @@ class Baseline:
         known = model._known(set(scope["known"]))
         modes = frozenset(Mode(mode) for mode in scope["modes"])
         whole = Scope(panel, known, modes, storage.scale_from_json(scope["scale"]))
-        model._state = Fitted(whole, header["split"], header["prior"], memories)
+        model._state = Fitted(whole, header["split"], _prior_recalled(header["prior"]), memories)
         model.__dict__["checkpoint"] = header["digest"]
         return model
+
+
+def _prior_facts(prior: GenePrior | None) -> dict[str, Any]:
+    if prior is None:
+        return {}
+    facts = {**asdict(prior.facts), "made_from": ", ".join(prior.facts.made_from)}
+    return {"name": prior.name, "genes": len(prior.genes), "width": prior.table.shape[1], **facts}
+
+
+def _prior_recalled(described: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """Earlier releases wrote the name alone."""
+    if isinstance(described, str):
+        return {"name": described} if described else {}
+    return {"name": described["name"], **described} if described else {}
 
 
 def _by_modes(bulk: Pseudobulk) -> dict[frozenset[Mode], Pseudobulk]:

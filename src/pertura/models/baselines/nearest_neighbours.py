@@ -25,10 +25,12 @@ class NearestNeighbours(DeltaRule):
     neighbours: int = 5
     distance: Literal["cosine", "euclidean"] = "cosine"
     components: int = 10
+    with_expression: bool = False
+    """Beside a prior, also training PCA; see `Embedding.learnt`."""
 
     def learn(self, training: Training) -> Memory:
         """Return the deltas of the train conditions that have a vector."""
-        embedding = Embedding.learnt(training, self.components)
+        embedding = Embedding.learnt(training, self.components, with_expression=self.with_expression)
         usable = embedding.covers(training.bulk.conditions)
         vectors = [embedding.of(training.bulk.conditions[i]) for i in np.flatnonzero(usable)]
         arrays = {**embedding.arrays, "vectors": np.asarray(vectors, dtype=np.float64)}
@@ -48,7 +50,8 @@ class NearestNeighbours(DeltaRule):
             range(len(away)),
             key=lambda i: (away[i], memory.conditions[i].context != condition.context, memory.conditions[i]),
         )
-        return Delta(memory.deltas[order[: self.neighbours]].mean(axis=0))
+        mean = memory.deltas[order[: self.neighbours]].mean(axis=0)
+        return Delta(mean, note=embedding.incomplete(condition))
 
 
 def cosine(
