@@ -87,6 +87,7 @@ def test_a_file_that_is_gone_is_missing(described):
         open_cells(target.with_name("other.toml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

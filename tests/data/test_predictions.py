@@ -90,6 +90,7 @@ def test_anndata_reads_it_with_the_names_other_tools_expect(tmp_path):
     assert adata.X.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_rewritten_and_reordered_file_means_the_same(screen, tmp_path):
     path = written(tmp_path, screen)
     adata = anndata.read_h5ad(path)
@@ -100,6 +101,7 @@ def test_a_rewritten_and_reordered_file_means_the_same(screen, tmp_path):
     assert second.split == first.split
 
 
+@pytest.mark.slow
 def test_equal_input_makes_equal_bytes(screen, tmp_path):
     first = written(tmp_path / "a", screen).read_bytes()
     time.sleep(1.1)
@@ -208,6 +210,7 @@ def test_malformed_files_are_refused(damage, tmp_path):
         read_predictions(path, walked=True)
 
 
+@pytest.mark.slow
 def test_a_prediction_file_is_told_from_another(tmp_path):
     path = written(tmp_path, pairs_screen())
     assert is_prediction_file(path)

@@ -18,6 +18,8 @@ from pertura.priors.prior import PriorFacts
 from pertura.priors.sources import SOURCES, Knowledge, knowledge_of
 from pertura.priors.sources.ontology import LICENCE
 
+pytestmark = pytest.mark.slow  # builds priors of thousands of genes
+
 TERMS = Knowledge(
     "made",
     ("A", "B", "C"),

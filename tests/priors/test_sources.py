@@ -13,6 +13,8 @@ from pertura.priors.build import encoder_for
 from pertura.priors.sources import SOURCES, knowledge_of
 from pertura.priors.sources.ontology import edges_of_processes, terms
 
+pytestmark = pytest.mark.slow  # reads all bundled texts
+
 BUNDLED = resources.files("pertura.priors").joinpath("bundled")
 TEXTS = ("ncbi", "uniprot", "ncbi+uniprot")
 BRANCHES = ("go-f", "go-p", "go-c")

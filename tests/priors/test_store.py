@@ -225,6 +225,7 @@ def test_vectors_that_vanish_in_half_precision_are_named(tmp_path):
     assert write_scgpt_table(made, VOCAB, tmp_path / "t", half=True).empty == ("A",)
 
 
+@pytest.mark.slow
 def test_tables_of_several_blocks_are_whole(tmp_path):
     rows = 3 * BLOCK_BYTES // (4 * 4096) + 17
     vocab = Vocab({f"G{one}": one for one in range(rows)})

@@ -13,6 +13,8 @@ from pertura.recipes.run import run
 from pertura.recipes.table import RECIPES, baselines
 from small_runs import MODELS, pairs_file
 
+pytestmark = pytest.mark.slow  # whole runs
+
 
 def seconds(text: str) -> float:
     return float(re.findall(r"about (\d+) seconds", text)[-1])

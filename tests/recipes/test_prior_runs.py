@@ -30,6 +30,8 @@ from pertura.recipes.with_prior import PriorShelf, WithPrior
 from pertura.report.card import render_card
 from small_runs import differing
 
+pytestmark = pytest.mark.slow  # whole runs
+
 FACTS = PriorFacts("what is known", "by-hand", "BSD-3-Clause", "1" * 64)
 SPECS = (
     "ridge+made",
