@@ -115,3 +115,40 @@ def test_building_and_inspecting_load_no_torch(built):
         "assert not {'torch', 'scanpy', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True)
+
+
+def test_a_table_by_token_says_what_of_it_is_no_prior(tmp_path):
+    """Genes without a row, and vectors of special tokens, are counted when such a table is opened."""
+    from pertura.genes.vocab import human_vocab
+    from pertura.priors.opening import open_prior
+    from pertura.priors.store import write_scgpt_table
+
+    rng = np.random.default_rng(0)
+    prior = GenePrior("two", ("KLF1", "MAPK1"), rng.normal(size=(2, 3)).astype(np.float32))
+    write_scgpt_table(prior, human_vocab(), tmp_path / "table.safetensors")
+    opened = open_prior(tmp_path / "table.safetensors")
+    assert set(opened.genes) == {"KLF1", "MAPK1"}
+    assert "genes of the vocabulary have no row" in opened.facts.source
+    assert "genes of the vocabulary have no row" in run("inspect", tmp_path / "table.safetensors")
+
+
+def test_the_published_truncation_has_a_name_of_its_own():
+    from pertura.priors.encoders import encoder_named
+
+    assert encoder_named("esm2-cellflow:esm2_t6_8M_UR50D").name.endswith("as cellflow-0.0.9")
+    assert "cellflow" not in encoder_named("esm2:esm2_t6_8M_UR50D").name
+
+
+def test_texts_cut_by_the_encoder_are_counted(tmp_path, monkeypatch):
+    from pertura.priors import build as building
+
+    class Short:
+        name, truncated = "short", 2
+
+        def encode(self, texts):
+            return np.eye(len(texts), 3, dtype=np.float32)
+
+    monkeypatch.setattr(building, "encoder_for", lambda *_, **__: Short())
+    (tmp_path / "own.tsv").write_text("A\tbinds DNA\nB\tcuts DNA\nC\tchannel of sodium\n")
+    said = run("build", "--source", f"file:{tmp_path / 'own.tsv'}", "-o", tmp_path / "own.safetensors")
+    assert "cut short: 2 x text longer than the encoder reads" in said

@@ -18,7 +18,7 @@ from pertura.prediction.predict import predict
 from pertura.priors.controls import permuted_prior, random_prior
 from pertura.priors.prior import GenePrior, PriorFacts
 from pertura.priors.sources import SOURCES
-from pertura.priors.store import save_prior
+from pertura.priors.store import load_prior, save_prior
 from pertura.recipes.cards import card_of
 from pertura.recipes.plan import plan
 from pertura.recipes.recipe import read_recipe, write_recipe
@@ -113,13 +113,21 @@ def test_a_file_whose_name_is_no_name_for_a_prior_is_refused(name, tmp_path):
 
 
 def test_a_file_called_like_another_prior_is_refused(made, tmp_path):
-    shutil.copy(made, tmp_path / "go-c.safetensors")
-    with pytest.raises(UsageError, match="go-c is what another prior is called"):
-        PriorShelf([str(tmp_path / "go-c.safetensors")])
     with pytest.raises(UsageError, match="made is what another prior is called"):
         PriorShelf([str(made), str(made)])
     with pytest.raises(MissingError, match="no prior at nowhere"):
         PriorShelf(["nowhere"])
+
+
+def test_a_file_takes_the_place_of_the_source_of_its_name(made, tmp_path):
+    shutil.copy(made, tmp_path / "go-c.safetensors")
+    given, built = PriorShelf([str(tmp_path / "go-c.safetensors")]), PriorShelf([])
+    assert given.digest("go-c") != built.digest("go-c")
+    genes = load_prior(made).genes
+    assert (
+        given.prior(role_of("ridge+go-c"), genes).genes
+        == PriorShelf([str(made)]).prior(role_of("ridge+made"), genes).genes
+    )
 
 
 def test_two_names_that_some_file_systems_do_not_tell_apart_are_refused(knowing, made, tmp_path):

@@ -62,7 +62,8 @@ def build(
     if output.is_dir():
         raise UsageError(f"-o {output}: this is a folder; name a file")
     knowledge = knowledge_of(source, term_limit=term_limit)
-    prior = prior_of(knowledge, encoder_for(knowledge, encoder, dim=dim), how)
+    encoding = encoder_for(knowledge, encoder, dim=dim)
+    prior = prior_of(knowledge, encoding, how)
     save_prior(prior, output)
     typer.echo(f"{prior.name}: {len(prior.genes):,} genes x {prior.table.shape[1]}")
     typer.echo(f"licence: {prior.facts.licence}")
@@ -70,6 +71,9 @@ def build(
         typer.echo(f"note: {note}")
     for why, count in knowledge.dropped.items():
         typer.echo(f"left out: {count:,} x {why}")
+    cut = getattr(encoding, "truncated", 0)
+    if cut:
+        typer.echo(f"cut short: {cut:,} x text longer than the encoder reads; the end had no influence")
     if len(prior.genes) < len(knowledge.genes):
         typer.echo(f"left out: {len(knowledge.genes) - len(prior.genes):,} x gene whose vector is zero")
     typer.echo(f"wrote {output}")

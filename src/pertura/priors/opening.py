@@ -1,5 +1,6 @@
 """A prior from a file of any kind that is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pertura.core.errors import MissingError
@@ -21,4 +22,9 @@ def open_prior(path: Path) -> GenePrior:
         return read_foreign(path)
     if open_table(path).metadata.get("format") == FORMAT:
         return load_prior(path)
-    return read_scgpt_table(path, human_vocab()).prior
+    found = read_scgpt_table(path, human_vocab())
+    told = f"{len(found.empty):,} genes of the vocabulary have no row"
+    if found.specials:
+        told += f"; vectors of {len(found.specials)} special tokens left out"
+    source = "; ".join(part for part in (found.prior.facts.source, told) if part)
+    return replace(found.prior, facts=replace(found.prior.facts, source=source))

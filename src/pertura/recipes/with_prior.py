@@ -33,8 +33,8 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9_])?")
 class PriorShelf:
     """The priors a run can name: those of `SOURCES`, and files by their name without suffix.
 
-    Each is built or read once, when first asked for. A file that is not there, or whose name is taken or no name,
-    raises.
+    Each is built or read once, when first asked for. A file takes the place of a source of its name. A file that is
+    not there, that shares its name with another file, or whose name is none, raises.
     """
 
     def __init__(self, files: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ class PriorShelf:
             if not path.is_file():
                 raise MissingError(f"no prior at {one}; a prior is one of {', '.join(SOURCES)}, or a file")
             _check_name(path)
-            if path.stem in SOURCES or path.stem in self.files:
+            if path.stem in self.files:
                 raise UsageError(f"{one}: {path.stem} is what another prior is called; rename the file")
             self.files[path.stem] = path
         self._read: dict[str, GenePrior] = {}

@@ -63,6 +63,13 @@ def _esm2(argument: str, dim: int | None) -> Encoder:
     return EsmEncoder(name)
 
 
+def _esm2_as_cellflow(argument: str, dim: int | None) -> Encoder:
+    name = _model("esm2-cellflow", argument, dim)
+    from pertura.priors.encoders.esm import CELLFLOW, EsmEncoder
+
+    return EsmEncoder(name, compat=CELLFLOW)
+
+
 def _model(prefix: str, argument: str, dim: int | None) -> str:
     if not argument:
         raise UsageError(f"encoder {prefix} needs a model: {prefix}:NAME")
@@ -78,6 +85,9 @@ ENCODERS: Mapping[str, EncoderEntry] = {
     "sentence-transformers": EncoderEntry(frozenset({"text"}), _sentence, "a sentence-transformers model, by name"),
     "endpoint": EncoderEntry(frozenset({"text"}), _endpoint, "a model behind an OpenAI-compatible /v1/embeddings"),
     "esm2": EncoderEntry(frozenset({"protein"}), _esm2, "an ESM2 protein language model, by name"),
+    "esm2-cellflow": EncoderEntry(
+        frozenset({"protein"}), _esm2_as_cellflow, "ESM2 averaged over the shortest protein's length, as CellFlow 0.0.9"
+    ),
 }
 """Prefix -> encoder. To add one: write its class and name it here."""
 
