@@ -1,0 +1,1 @@
+"""Presets that repeat what another evaluator prints, number for number."""
