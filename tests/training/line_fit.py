@@ -44,7 +44,7 @@ class LineFeed:
     def fingerprint(self) -> str:
         return hashlib.sha256(self.values.numpy().tobytes()).hexdigest()
 
-    def cells(self, epoch: int, step: int) -> Sequence[int]:
+    def places(self, epoch: int, step: int) -> Sequence[int]:
         order = generator(0, "order", epoch).permutation(CELLS)
         return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
 

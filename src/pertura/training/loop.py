@@ -136,7 +136,7 @@ class Loop:
     def _close_epoch(self, seconds: float) -> None:
         place = self.place
         valid = self._looked()
-        cells = sum(len(self.feed.cells(place.epoch, step)) for step in range(self.feed.steps))
+        cells = sum(len(self.feed.places(place.epoch, step)) for step in range(self.feed.steps))
         rate = self.optimiser.param_groups[0]["lr"]
         mean = place.loss_sum / max(self.feed.steps, 1)
         self.record = self.record.with_epoch(Epoch(place.epoch, mean, rate, cells, place.seconds, dict(valid)))
@@ -184,7 +184,7 @@ class Loop:
 
     def _update(self) -> Tensor:
         place, key = self.place, f"{self.place.attempt}"
-        chosen = self.feed.cells(place.epoch, place.step)
+        chosen = self.feed.places(place.epoch, place.step)
         mine = self.world.share(chosen)
         size = self.record.micro_batch or max(len(mine), 1)
         torch.manual_seed(

@@ -43,7 +43,7 @@ class Feed(Protocol):
         """A digest of the data: a training is only resumed on the data that it began with."""
         ...
 
-    def cells(self, epoch: int, step: int) -> Sequence[int]:
+    def places(self, epoch: int, step: int) -> Sequence[int]:
         """Return the positions of the cells of a batch, in its order."""
         ...
 

@@ -53,6 +53,10 @@ class TrainingRecord:
         """Return the record with one more event."""
         return replace(self, events=(*self.events, event))
 
+    def timeless(self) -> "TrainingRecord":
+        """Return the record without what it took: equal trainings give equal ones."""
+        return replace(self, epochs=tuple(replace(one, seconds=0.0) for one in self.epochs))
+
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)

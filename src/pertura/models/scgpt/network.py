@@ -62,20 +62,25 @@ class ScGPTNetwork(nn.Module):
 
     def forward(
         self,
-        gene_ids: GeneIds,
+        gene_ids: Int[Tensor, "rows shared"],
         values: PerGene,
         flags: Int[Tensor, "cells genes"] | None = None,
         padding: Padding | None = None,
         contexts: Contexts | None = None,
+        extra_ids: Int[Tensor, "cells extra"] | None = None,
     ) -> ScGPTOutput:
         """Return states, expression and whatever else the configuration has.
 
         `gene_ids` has one row for each cell, or a single row that all cells share (then gene vectors are computed
         once). `flags` is 1 where a gene is perturbed, 0 elsewhere. `padding` marks positions that hold no gene.
-        `contexts` are codes, needed where the network has context labels or context norm.
+        `contexts` are codes, needed where the network has context labels or context norm. `extra_ids` are further genes
+        of each cell, appended to shared ones; the other arguments cover both.
         """
-        tokens = self.genes(gene_ids)
-        states = self.encoder(self._embedded(gene_ids, tokens, values, flags, contexts), padding)
+        tokens, known = self._gene_vectors(gene_ids)
+        if extra_ids is not None:
+            further, further_known = self._gene_vectors(extra_ids)
+            tokens, known = _appended(tokens, further), _appended(known, further_known)
+        states = self.encoder(self._embedded(known, values, flags, contexts), padding)
         cell = self._pooled(states, values, padding)
         label = None if self.context_labels is None else self.context_labels(self._needed(contexts))
         decoded = self.decoder(_beside(states, label), values, padding)
@@ -90,17 +95,24 @@ class ScGPTNetwork(nn.Module):
             None if query is None else query.zero_probability,
         )
 
+    def _gene_vectors(
+        self, gene_ids: GeneIds
+    ) -> tuple[Float[Tensor, "rows genes width"], Float[Tensor, "rows genes width"]]:
+        """Return the learnt vectors of genes, and these with what priors know of the genes added."""
+        tokens = self.genes(gene_ids)
+        known = tokens
+        for prior in self.prior_tables:
+            known = known + prior(gene_ids)
+        return tokens, known
+
     def _embedded(
         self,
-        gene_ids: GeneIds,
-        tokens: Float[Tensor, "rows genes width"],
+        known: Float[Tensor, "rows genes width"],
         values: PerGene,
         flags: Int[Tensor, "cells genes"] | None,
         contexts: Contexts | None,
     ) -> Float[Tensor, "cells genes width"]:
-        for prior in self.priors:
-            tokens = tokens + prior(gene_ids)
-        total = tokens * values[..., None] if self.values is None else tokens + self.values(values)
+        total = known * values[..., None] if self.values is None else known + self.values(values)
         if self.flags is not None:
             total = total + self.flags(torch.zeros_like(values, dtype=torch.long) if flags is None else flags)
         if self.final_norm is not None:
@@ -125,6 +137,12 @@ class ScGPTNetwork(nn.Module):
         if contexts is None:
             raise ValueError("this network has context labels or context norm: give `contexts`")
         return contexts
+
+
+def _appended(
+    shared: Float[Tensor, "rows genes width"], further: Float[Tensor, "cells extra width"]
+) -> Float[Tensor, "cells total width"]:
+    return torch.cat([shared.expand(len(further), -1, -1), further], dim=1)
 
 
 def _beside(states: Float[Tensor, "cells *genes width"], label: Tensor | None) -> Tensor:
