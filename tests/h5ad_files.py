@@ -14,6 +14,10 @@ GENES = tuple(f"GENE{i}" for i in range(30))
 GEARS_LABELS = ("ctrl", "GENE1+ctrl", "ctrl+GENE2", "GENE1+GENE2", "OUTSIDE+ctrl")
 STATE_LABELS = ("non-targeting", "GENE1", "GENE2", "OUTSIDE")
 PERTURBENCH_LABELS = ("control", "GENE1", "GENE2", "GENE2+GENE1")
+SCPERTURB_LABELS = ("control", "GENE1", "GENE2", "GENE1_GENE2")
+CELLFLOW_GENES = (("ctrl", "ctrl"), ("GENE1", "ctrl"), ("ctrl", "GENE2"), ("GENE1", "GENE2"))
+PERTPY_LABELS = ("control", "GENE1", "GENE2", "GENE1+GENE2")
+X_ATLAS_LABELS = ("Non-Targeting", "GENE1", "GENE2", "OUTSIDE")
 
 
 def transcriptome(cells: int, genes: int = 200, seed: int = 0) -> np.ndarray:
@@ -60,6 +64,56 @@ def state(**options: object) -> anndata.AnnData:
 
 def perturbench(**options: object) -> anndata.AnnData:
     return screen("condition", PERTURBENCH_LABELS, cell_type=["K562"], perturbation_type=["CRISPRa"], **options)
+
+
+def scperturb(**options: object) -> anndata.AnnData:
+    """As scPerturb publishes Norman's screen: counts, `A_B`, the number of perturbations beside it."""
+    adata = screen("perturbation", SCPERTURB_LABELS, cell_line=["K562"], **{"scale": "counts", **options})
+    adata.obs["nperts"] = [0 if one == "control" else one.count("_") + 1 for one in adata.obs["perturbation"]]
+    adata.obs["perturbation_type"], adata.obs["organism"], adata.obs["tissue_type"] = "CRISPR", "human", "cell_line"
+    adata.obs["guide_id"] = adata.obs["perturbation"].astype(str) + "_g"
+    return adata
+
+
+def cellflow(**options: object) -> anndata.AnnData:
+    """A boolean column for controls, and one gene in each of two columns."""
+    adata = screen("pair", [" ".join(one) for one in CELLFLOW_GENES], cell_line=["K562"], **options)
+    genes = [one.split(" ") for one in adata.obs.pop("pair")]
+    adata.obs["gene_1"], adata.obs["gene_2"] = zip(*genes, strict=True)
+    adata.obs["control"] = [one == ["ctrl", "ctrl"] for one in genes]
+    return adata
+
+
+def pertpy(**options: object) -> anndata.AnnData:
+    return screen("perturbation_name", PERTPY_LABELS, gemgroup=[1, 2], **options)
+
+
+def mixscape(**options: object) -> anndata.AnnData:
+    """A screen as pertpy's Mixscape takes it: targets, and beside them only whether a cell was perturbed."""
+    adata = screen("gene_target", ("NT", "GENE1", "GENE2"), replicate=["rep1", "rep2"], **options)
+    adata.obs["perturbation"] = np.where(adata.obs["gene_target"] == "NT", "NT", "Perturbed")
+    return adata
+
+
+def x_atlas(**options: object) -> anndata.AnnData:
+    """As in X-Atlas: counts, two guides a cell, batches named after the line."""
+    adata = screen("gene_target", X_ATLAS_LABELS, sample=["HCT116_Batch1", "HCT116_Batch2"], scale="counts", **options)
+    adata.obs = adata.obs.rename(columns={"ncounts": "total_counts"})
+    adata.obs["guide_target"] = [f"{one}_P1P2-1|{one}_P1P2-2" for one in adata.obs["gene_target"]]
+    adata.obs["pass_guide_filter"] = 1
+    return adata
+
+
+WRITERS = {
+    "GEARS / scGPT": gears,
+    "State / cell-load": state,
+    "scPerturb": scperturb,
+    "PerturBench": perturbench,
+    "CellFlow": cellflow,
+    "pertpy": pertpy,
+    "X-Atlas": x_atlas,
+}
+"""The convention that each should be recognised as -> a small screen written in it."""
 
 
 def written(adata: anndata.AnnData, folder: Path, name: str = "screen.h5ad") -> Path:

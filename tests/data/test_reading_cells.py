@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from h5ad_files import gears, perturbench, screen, state, written
+from h5ad_files import GENES, gears, perturbench, screen, state, written
 from pertura.core import Condition, Perturbation
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.expression import InMemory
 from pertura.data.anndata_io import cells_from_anndata, cells_from_file, open_cells, open_screen
 from pertura.data.backed import BackedRows
+from pertura.data.known_genes import NotGenesError
 
 
 @pytest.mark.slow
@@ -131,4 +132,23 @@ def test_errors_of_meaning_name_the_file(tmp_path):
         open_cells(path)
     path = written(screen("condition", ("GENE2", "GENE1")), tmp_path)
     with pytest.raises(BadDataError, match=r"screen\.h5ad.*no control cells"):
+        open_cells(path)
+
+
+def test_genes_keep_the_names_of_the_file_unless_asked():
+    adata = screen("condition", ("control", "KIAA1804", "KIAA1804+OCT4"))
+    adata.var_names = ["MAP3K21", "7-Sep", "DEC1", *GENES[3:]]
+    kept = cells_from_anndata(adata)
+    assert kept.genes[:3] == ("MAP3K21", "7-Sep", "DEC1")
+    assert {one.genes for one in kept.perturbed} == {("KIAA1804",), ("KIAA1804", "OCT4")}
+    renamed = cells_from_anndata(adata, gene_names="approved")
+    assert renamed.genes[:3] == ("MAP3K21", "SEPTIN7", "DEC1")
+    assert {one.genes for one in renamed.perturbed} == {("MAP3K21",), ("MAP3K21", "POU5F1")}
+    assert renamed.spellings[Condition(Perturbation.of("MAP3K21"))] == "KIAA1804"
+    assert any("1 gene of the panel and 2 perturbed genes go by their approved symbols" in one for one in renamed.notes)
+
+
+def test_what_kind_of_refusal_it_was_survives_the_name_of_the_file(tmp_path):
+    path = written(screen("condition", ("control", "dexamethasone")), tmp_path)
+    with pytest.raises(NotGenesError, match=r"screen\.h5ad.*dexamethasone"):
         open_cells(path)

@@ -1,15 +1,16 @@
 """The scale is recognised from the numbers: base and target sum they were made with, whole transcriptome or panel."""
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from h5ad_files import gears, transcriptome
+from h5ad_files import gears, transcriptome, written
 from pertura.core.cells import Scale
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.expression import as_expression
-from pertura.data.anndata_io import cells_from_anndata
+from pertura.data.anndata_io import cells_from_anndata, open_cells
 from pertura.data.scale import Measured, library_sizes, measure, sample
 
 PANEL = 30
@@ -145,3 +146,46 @@ def test_a_bad_library_size_is_named():
         library_sizes(obs, "ncounts")
     with pytest.raises(UsageError, match="did you mean 'ncounts'"):
         cells_from_anndata(gears(), library_size_column="ncount")
+
+
+def scaled(adata: anndata.AnnData) -> anndata.AnnData:
+    values = adata.X.toarray()
+    adata.X = ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)).astype(np.float32)
+    return adata
+
+
+@pytest.mark.parametrize(
+    ("layers", "raw", "way_out"),
+    [
+        ((), False, "this file keeps none"),
+        (("counts",), False, "adata.X = adata.layers['counts'].copy()"),
+        (("logs", "counts"), True, "adata.X = adata.layers['counts'].copy()"),
+        (("logs",), False, "adata.X = adata.layers['logs'].copy()"),
+        ((), True, "adata = adata.raw.to_adata()"),
+    ],
+)
+def test_scaled_values_are_refused_with_the_way_out_that_the_file_has(layers, raw, way_out):
+    adata = gears(scale="counts")
+    if raw:
+        adata.raw = adata.copy()
+    for name in layers:
+        adata.layers[name] = adata.X.copy()
+    with pytest.raises(BadDataError, match="scaled values") as caught:
+        cells_from_anndata(scaled(adata))
+    assert way_out in caught.value.remedy
+
+
+@pytest.mark.slow
+def test_scaled_values_of_a_file_are_refused_with_its_way_out(tmp_path):
+    adata = gears(scale="counts")
+    adata.layers["counts"] = adata.X.copy()
+    with pytest.raises(BadDataError, match="scaled values") as caught:
+        open_cells(written(scaled(adata), tmp_path))
+    assert "adata.X = adata.layers['counts'].copy()" in caught.value.remedy
+
+
+def test_the_way_out_is_one():
+    adata = gears(scale="counts")
+    adata.layers["counts"] = adata.X.copy()
+    scaled(adata).X = adata.layers["counts"].copy()
+    assert cells_from_anndata(adata).scale.kind == "counts"

@@ -32,6 +32,21 @@ def test_the_readme_is_short():
     assert len(TEXT.splitlines()) <= 70
 
 
+def predicted_beside(screen: Path) -> None:
+    """Write the screen once as observed and once with half of its perturbed counts, as a prediction."""
+    import anndata
+    import numpy as np
+
+    cells = anndata.read_h5ad(screen)
+    cells.write_h5ad(screen.with_name("observed.h5ad"))
+    rng = np.random.default_rng(0)
+    counts = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
+    perturbed = np.flatnonzero(~cells.obs.iloc[:, 0].astype(str).isin(["ctrl", "control", "non-targeting"]))
+    counts[perturbed] = rng.poisson(counts[perturbed])
+    cells.X = counts
+    cells.write_h5ad(screen.with_name("predicted.h5ad"))
+
+
 @pytest.mark.slow
 def test_the_commands_run_in_order(tmp_path):
     from pertura.data.datasets.simulate import write_simulation
@@ -39,6 +54,7 @@ def test_the_commands_run_in_order(tmp_path):
 
     config = norman_like(genes=60, targets=12, pairs=12, cells_per_condition=30, controls_per_line=100)
     write_simulation(config, tmp_path / "screen.h5ad", seed=0)
+    predicted_beside(tmp_path / "screen.h5ad")
     (tmp_path / "mypackage.py").write_text(next(body for kind, body in BLOCKS if kind == "python"))
     home = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{home}{os.pathsep}{os.environ['PATH']}"}

@@ -16,6 +16,11 @@ VERBS = ("get_", "do_", "handle", "process_", "manage")
 EXCEPTIONS = {
     "cli/inspect.py::inspect": "one parameter for each flag of the command",
     "cli/split.py::split": "one parameter for each flag of the command",
+    "cli/compare.py::compare": "one parameter for each flag of the command",
+    "cli/import_.py::tenx": "one parameter for each flag of the command",
+    "models/scgpt/foreign.py::load_foreign": "one keyword for each thing that a published folder does not tell",
+    "cli/prepare.py::prepare": "one parameter for each flag of the command",
+    "cli/quality.py::quality": "one parameter for each flag of the command",
     "cli/run.py::run": "one parameter for each flag of the command",
     "cli/evaluate.py::evaluate": "one parameter for each flag of the command",
     "data/splits/held_out.py::held_out_context_and_gene": "one parameter for each option of the rule",

@@ -145,3 +145,18 @@ def test_the_names_load_quickly():
         [sys.executable, "-c", f"{code}; print(time.process_time() - t)"], capture_output=True, text=True, check=True
     )
     assert float(shown.stdout) < 0.5
+
+
+@pytest.mark.slow
+def test_many_names_at_once_get_the_symbols_they_get_one_by_one(human):
+    names = [*list(human.other_names)[::7], *list(human.symbols)[::7], "7-Sep", "Sep-07", "2021-09-07", "10661"]
+    names += ["ENSG00000105610.5", "ensg00000105610", " KLF1 ", "Klf1", "DEC1", "NOGENE99", "C9ORF72", "", "99/99"]
+    one_by_one = {name: human.approved(name).symbol for name in names}
+    assert human.symbols_of(names) == {name: symbol for name, symbol in one_by_one.items() if symbol is not None}
+
+
+def test_some_names_at_once_get_the_symbols_they_get_one_by_one(human):
+    names = ["7-Sep", "Sep-07", "2021-09-07", "10661", "ENSG00000105610.5", "ensg00000105610", " KLF1 ", "Klf1", "DEC1"]
+    names += ["NOGENE99", "C9ORF72", "", "99/99", "OCT4", "p53", "KLF1", "1-Mar"]
+    one_by_one = {name: human.approved(name).symbol for name in names}
+    assert human.symbols_of(names) == {name: symbol for name, symbol in one_by_one.items() if symbol is not None}

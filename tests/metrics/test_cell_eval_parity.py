@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pertura.metrics import delta, ranking
+from pertura.metrics import delta
+from pertura.metrics.discrimination import discrimination_cell_eval
 
 FOLDER = Path(__file__).parents[1] / "reference" / "cell_eval"
 CONTROL = "non-targeting"
@@ -52,6 +53,6 @@ def test_correlation_and_errors(case, column, metric, of_delta):
 
 @pytest.mark.parametrize("kind", ["l1", "l2", "cosine"])
 def test_ranks(case, kind):
-    scores = ranking.discrimination_cell_eval(case.predicted_delta, case.observed_delta, case.target_columns, kind)
+    scores = discrimination_cell_eval(case.predicted_delta, case.observed_delta, case.target_columns, kind)
     np.testing.assert_allclose(scores, case.expected[f"discrimination_score_{kind}"], atol=1e-12)
     assert len(set(scores.tolist())) > 1

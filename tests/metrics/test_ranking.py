@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
 from pertura.core.errors import UsageError
-from pertura.metrics.ranking import discrimination, discrimination_cell_eval, distances, within_groups
+from pertura.metrics.ranking import discrimination, distances, within_groups
 
 KINDS = ("l1", "l2", "cosine")
 quick = settings(max_examples=40, deadline=None)
@@ -137,17 +137,6 @@ def test_knowing_the_target_alone_is_not_rewarded():
     np.testing.assert_array_equal(within_groups(predicted, observed, groups, every, "l2"), 1)
     without = within_groups(predicted, observed, groups, np.arange(40) >= 9, "l2")
     assert without.mean() == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_score_of_cell_eval_is_a_rank_over_n_with_the_own_target_left_out(kind):
-    predicted, observed = deltas(8)
-    columns = np.asarray([3, -1, 0, 5, -1, 19, 7, 1, 2])
-    scores = discrimination_cell_eval(predicted, observed, columns, kind)
-    for i, column in enumerate(columns):
-        keep = [gene for gene in range(20) if gene != column]
-        row = distances(predicted[i : i + 1, keep], observed[:, keep], kind)[0]
-        assert scores[i] == pytest.approx(1 - (row < row[i]).sum() / 9)
 
 
 def test_an_unknown_distance_is_refused_with_the_choices(monkeypatch):

@@ -1,6 +1,7 @@
 """`pertura split`: cut a screen into train, valid and test, and say what of test was seen."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +12,25 @@ if TYPE_CHECKING:
     from pertura.core.split import Outline, Split
     from pertura.data.splits.audit import Audit
 
+DEFAULT = "gears-simulation"
 RULES = "gears-simulation, held-out-context, held-out-context-and-gene, folds"
 
 
 def split(
-    data: Annotated[str | None, typer.Argument(help="A bundled data set, an .h5ad or a dataset.toml.")] = None,
+    data: Annotated[str | None, typer.Argument(help="A data set by name, an .h5ad or a dataset.toml.")] = None,
     *,
-    rule: Annotated[str, typer.Option(help=f"One of: {RULES}.")] = "gears-simulation",
+    rule: Annotated[str | None, typer.Option(help=f"One of: {RULES}. Default: {DEFAULT}.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", help="Another tool's split: a TOML of State, or JSON lists train, val, test."),
+    ] = None,
+    from_column: Annotated[
+        str | None, typer.Option(help="A column of obs with a part for each cell, as split1.")
+    ] = None,
+    overlap: Annotated[
+        str | None, typer.Option(help="Where parts of --from overlap: refuse (default), or test-wins.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Which data set of a TOML of --from this screen is.")] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.", min=0, max=2**32 - 1)] = 1,
     train_gene_fraction: Annotated[float | None, typer.Option(help="Share of genes that may be trained on.")] = None,
     pair_train_fraction: Annotated[float | None, typer.Option(help="Share of pairs of such genes to train on.")] = None,
@@ -31,11 +44,14 @@ def split(
     ] = False,
     conditions: Annotated[Path | None, typer.Option(help="A list, one condition a line, in place of DATA.")] = None,
     mode: Annotated[str, typer.Option(help="How the genes of --conditions are perturbed.")] = "unspecified",
+    write_as: Annotated[
+        str, typer.Option(help="pertura, or workbench: JSON lists train, val, test, without control cells.")
+    ] = "pertura",
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the split.")] = Path("split.json"),
 ) -> None:
     """Cut a screen into train, valid and test, and its control cells in two; say what of test was seen."""
+    from pertura.cli.split_foreign import write
     from pertura.data.splits.audit import audit
-    from pertura.data.splits.files import write_split
 
     given = {
         "train_gene_fraction": train_gene_fraction,
@@ -46,13 +62,60 @@ def split(
         "fold": fold,
         "valid_fraction": valid_fraction,
     }
-    outline, cells, respelled = _screen(data, conditions, mode)
-    made = _cut(outline, rule, seed, {name: one for name, one in given.items() if one is not None}, shared_controls)
+    options = {name: one for name, one in given.items() if one is not None}
+    foreign = Foreign(file, from_column, overlap, dataset)
+    foreign.refuse_rules(rule, options)
+    outline, cells, said = _screen(data, conditions, mode)
+    if foreign.is_asked:
+        made, lines = foreign.made(data, outline, cells, seed, shared_controls)
+        said = (*lines, *said)
+    else:
+        made = _cut(outline, rule or DEFAULT, seed, options, shared_controls)
     checked = audit(made, cells)
-    write_split(made, output)
-    for line in (*_summary(made, checked), *checked.lines, *respelled):
+    left_out = write(made, output, write_as)
+    for line in (*_summary(made, checked), *said, *checked.lines, *filter(None, [left_out])):
         typer.echo(line)
     typer.echo(f"wrote {output} (fingerprint {made.fingerprint[:12]})")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What was said of another tool's split; nothing where none is asked for."""
+
+    file: Path | None
+    column: str | None
+    overlap: str | None
+    dataset: str | None
+
+    @property
+    def is_asked(self) -> bool:
+        """A split of another tool takes the place of a rule."""
+        return self.file is not None or self.column is not None
+
+    def refuse_rules(self, rule: str | None, options: Mapping[str, object]) -> None:
+        """Raise where it is not clear which split is asked for."""
+        from pertura.core.errors import UsageError
+
+        if self.file is not None and self.column is not None:
+            raise UsageError("give --from or --from-column, not both")
+        if self.is_asked and (rule is not None or options):
+            raise UsageError("--from and --from-column take the place of --rule and its options")
+        if not self.is_asked and (self.overlap is not None or self.dataset is not None):
+            raise UsageError("--overlap and --dataset go with --from or --from-column")
+
+    def made(
+        self, data: str | None, outline: "Outline", cells: "Cells | None", seed: int, shared: bool
+    ) -> "tuple[Split, tuple[str, ...]]":
+        """Return the split, and what had to be done for it."""
+        from pertura.cli.split_foreign import from_column, from_file
+        from pertura.data.splits.foreign import REFUSE, Rules
+
+        rules = Rules(self.overlap or REFUSE, seed, shared)
+        if self.file is not None:
+            found = from_file(self.file, outline, rules, self.dataset)
+        else:
+            found = from_column(data, cells, str(self.column), rules)
+        return found.split, found.lines
 
 
 def _screen(data: str | None, listed: Path | None, mode: str) -> tuple["Outline", "Cells | None", tuple[str, ...]]:
@@ -60,11 +123,12 @@ def _screen(data: str | None, listed: Path | None, mode: str) -> tuple["Outline"
     from pertura.core.errors import UsageError
     from pertura.core.perturbation import Mode
     from pertura.core.split import Outline
+    from pertura.data.datasets.named import cells_named
 
     if (data is None) == (listed is None):
         raise UsageError("give either DATA (a bundled name, .h5ad or dataset.toml) or --conditions FILE")
     if data is not None:
-        cells = _open(data)
+        cells = cells_named(data)
         return Outline.of(cells), cells, ()
     from pertura.data.splits.conditions_file import read_conditions
 
@@ -73,19 +137,6 @@ def _screen(data: str | None, listed: Path | None, mode: str) -> tuple["Outline"
     found = read_conditions(str(listed), Mode(mode))
     again = f"warning: spelled twice, counted once: {', '.join(found.respelled)}"
     return found.outline, None, (again,) if found.respelled else ()
-
-
-def _open(data: str) -> "Cells":
-    from pertura.core.errors import MissingError
-    from pertura.data.datasets import DATASETS
-
-    if data in DATASETS:
-        return DATASETS[data].load()
-    if not Path(data).exists():
-        raise MissingError(f"{data}: neither a file nor a bundled data set ({', '.join(DATASETS)})")
-    from pertura.data.anndata_io import open_cells
-
-    return open_cells(Path(data))
 
 
 def _cut(outline: "Outline", rule: str, seed: int, options: Mapping[str, object], shared: bool) -> "Split":

@@ -9,22 +9,27 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
-from pertura.core.cells import Cells
+from pertura.core.cells import Cells, Scale
 from pertura.core.errors import BadDataError, UsageError
-from pertura.core.expression import BLOCK_CELLS, Expression, InMemory, as_expression
+from pertura.core.expression import BLOCK_CELLS, Expression, Subset, as_expression
 from pertura.data.backed import BackedRows
-from pertura.data.columns import Column
-from pertura.data.conventions import Flags, Reading
-from pertura.data.labels import assign
+from pertura.data.columns import Column, counted
+from pertura.data.conventions import CONVENTIONS, Flags, Reading
+from pertura.data.elements import read_element
+from pertura.data.kept import kept
+from pertura.data.labels import assign, genes_of, label_column
 from pertura.data.manifest import read_manifest, verified_data
 from pertura.data.recognise import gene_names, recognise
 from pertura.data.scale import library_sizes, measure, sample
 from pertura.data.validate import FileFacts, walk_file
 from pertura.data.values import Refusal, Tally
+from pertura.data.whole_file import Held
+from pertura.genes.identified import approved_names, identified
 
 IN_MEMORY_BYTES = 1 << 30
+PREPARED = "pertura_prepare"
 
 COMPUTED_BEFORE: tuple[tuple[str, str, str], ...] = (
     ("var", "highly_variable", "a choice of variable genes"),
@@ -113,28 +118,55 @@ def read_as(source: Source, flags: Flags) -> Reading:
         gene_column=gene_column,
         scale=measured.scale,
         library_size_column=measured.library_column,
-        evidence=(*reading.evidence, *gene_evidence, *measured.warnings),
+        evidence=(*reading.evidence, *gene_evidence, *measured.warnings, *_unusual(reading.convention, measured.scale)),
     )
 
 
+def _unusual(convention: str, scale: Scale) -> tuple[str, ...]:
+    """Say where values are not on the scale on which the writer publishes."""
+    usual = next((one.scale for one in CONVENTIONS if one.name == convention), scale.kind)
+    words = {"counts": "counts", "lognormalised": "logarithms"}
+    if usual == scale.kind:
+        return ()
+    return (f"{convention} files usually hold {words[usual]}; this one holds {words[scale.kind]}",)
+
+
 def _cells(source: Source, reading: Reading) -> Cells:
-    genes, _, _ = gene_names(source.var, reading.gene_column or "none")
-    assigned = assign(source.obs, reading)
-    batches, batch_codes = _batches(source.obs, reading.batch_column)
+    named, _, _ = gene_names(source.var, reading.gene_column or "none")
+    chosen = kept(source.obs, reading)
+    obs = source.obs if chosen.all else source.obs[chosen.cells]
+    genes, renamed, renaming = _called(named, obs, reading)
+    assigned = assign(obs, reading, renamed)
+    batches, batch_codes = _batches(obs, reading.batch_column)
     return Cells(
-        expression=source.expression,
+        expression=source.expression if chosen.all else Subset(source.expression, np.flatnonzero(chosen.cells)),
         genes=genes,
-        ids=np.asarray([str(name) for name in source.obs.index], dtype=object),
+        ids=np.asarray([str(name) for name in obs.index], dtype=object),
         conditions=assigned.conditions,
         codes=assigned.codes,
         scale=reading.scale,
         batches=batches,
         batch_codes=batch_codes,
-        library_sizes=library_sizes(source.obs, reading.library_size_column),
+        library_sizes=library_sizes(obs, reading.library_size_column),
         spellings=assigned.spellings,
         name=source.name,
-        notes=(*source.brought, *assigned.notes),
+        notes=(*source.brought, *chosen.notes, *renaming, *assigned.notes),
     )
+
+
+def _called(
+    genes: tuple[str, ...], obs: pd.DataFrame, reading: Reading
+) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]:
+    """The panel and the perturbed genes by approved symbols, where that is asked; otherwise as the file has them."""
+    if reading.gene_names == "file":
+        return genes, {}, ()
+    panel = approved_names(genes)
+    labels = label_column(obs, reading)
+    targets = {gene for label in labels.values for gene in genes_of(label, reading)}
+    perturbed = identified(targets).renamed
+    counts = f"{counted(len(panel), 'gene')} of the panel and {counted(len(perturbed), 'perturbed gene')}"
+    said = f"{counts} go by their approved symbols"
+    return tuple(panel.get(gene, gene) for gene in genes), dict(perturbed), (said,)
 
 
 def _batches(obs: pd.DataFrame, column: str) -> tuple[tuple[str, ...], Int[np.ndarray, " cells"] | None]:
@@ -151,10 +183,11 @@ def _source_of_anndata(adata: anndata.AnnData) -> Source:
     matrix = adata.X if sp.issparse(adata.X) else np.asarray(adata.X)
     if matrix.dtype.kind not in "iuf":
         raise BadDataError(f"is not a table of numbers ({matrix.dtype})", place="X", remedy="give counts or logarithms")
-    expression = as_expression(matrix)
+    expression = Held(_by_rows(matrix), adata)
     tally = _tally(expression)
+    elsewhere = [*(f"layers[{name!r}]" for name in adata.layers), *(["raw"] if adata.raw is not None else [])]
     try:
-        tally.refuse(np.asarray(adata.obs_names), np.asarray(adata.var_names))
+        tally.refuse(np.asarray(adata.obs_names), np.asarray(adata.var_names), elsewhere)
     except Refusal as refusal:
         raise BadDataError(refusal.problem, place=refusal.place, remedy=refusal.remedy) from refusal
     places = {"obs": adata.obs, "var": adata.var, "obsm": adata.obsm, "varm": adata.varm, "obsp": adata.obsp}
@@ -167,7 +200,7 @@ def _source_of_anndata(adata: anndata.AnnData) -> Source:
         counts=as_expression(adata.layers["counts"]) if "counts" in adata.layers else None,
         all_whole=tally.all_whole,
         log1p=adata.uns.get("log1p"),
-        brought=_brought(names, adata.var),
+        brought=(*_brought(names, adata.var), *_prepared(adata.uns.get(PREPARED))),
     )
 
 
@@ -197,7 +230,7 @@ def _screen(path: Path, reading: Reading | None, flags: Flags, in_memory_bytes: 
     except BadDataError as error:
         if error.file is not None:
             raise
-        raise BadDataError(error.problem, file=path, place=error.place, remedy=error.remedy) from error
+        raise type(error)(error.problem, file=path, place=error.place, remedy=error.remedy) from error
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError, OSError) as error:
@@ -206,7 +239,7 @@ def _screen(path: Path, reading: Reading | None, flags: Flags, in_memory_bytes: 
 
 def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Source:
     with h5py.File(path, "r") as file:
-        obs, var = anndata.io.read_elem(file["obs"]), anndata.io.read_elem(file["var"])
+        obs, var = read_element(file["obs"]), read_element(file["var"])
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
         places = ("obs", "var", "obsm", "varm", "obsp", "uns")
         names = {place: list(file[place]) if place in file else [] for place in places}
@@ -218,7 +251,7 @@ def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Sourc
             counts=_counts(path, file),
             all_whole=facts.whole_share == 1.0,
             log1p=_log1p(file),
-            brought=_brought(names, var),
+            brought=(*_brought(names, var), *_prepared(_text(file, PREPARED))),
         )
 
 
@@ -227,8 +260,11 @@ def _expression(path: Path, x: "h5py.Dataset | h5py.Group", facts: FileFacts, in
         backed = BackedRows(path)
         backed.shape  # noqa: B018 (refuses CSC now rather than at the first row)
         return backed
-    matrix = anndata.io.read_elem(x)
-    return InMemory(matrix if isinstance(matrix, np.ndarray) else sp.csr_matrix(matrix))
+    return Held(_by_rows(read_element(x)), path)
+
+
+def _by_rows(matrix: object) -> Num[np.ndarray, "cells genes"] | sp.csr_matrix:
+    return matrix if isinstance(matrix, np.ndarray) else sp.csr_matrix(matrix)
 
 
 def _counts(path: Path, file: h5py.File) -> Expression | None:
@@ -258,3 +294,17 @@ def _brought(names: Mapping[str, Iterable[str]], var: pd.DataFrame) -> tuple[str
     if chosen is not None and len(chosen) and bool(np.all(chosen.to_numpy() == True)):  # noqa: E712 (may be objects)
         notes.append("the panel itself is a choice of variable genes made on all cells, test cells included")
     return tuple(notes)
+
+
+def _prepared(account: object) -> tuple[str, ...]:
+    """What `pertura prepare` wrote about the panel it chose."""
+    from pertura.data.preparation.account import notes_of  # which reads cells itself
+
+    return notes_of(account) if isinstance(account, str) else ()
+
+
+def _text(file: h5py.File, name: str) -> str | None:
+    """Return a text of uns; None where there is none of that name."""
+    stored = file.get(f"uns/{name}")
+    is_text = isinstance(stored, h5py.Dataset) and stored.shape == () and h5py.check_string_dtype(stored.dtype)
+    return stored.asstr()[()] if is_text else None

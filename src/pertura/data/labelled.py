@@ -1,5 +1,6 @@
 """Cells with one label each, as another evaluator sees them: no condition is read out of a label."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,6 +30,12 @@ class Labelled:
     def __post_init__(self) -> None:
         if self.expression.shape != (len(self.codes), len(self.genes)):
             raise BadDataError(f"{self.name}: {self.expression.shape} values, {len(self.codes)} labels")
+        if len(set(self.genes)) != len(self.genes):
+            twice = sorted({one for one in self.genes if self.genes.count(one) > 1}) if len(self.genes) < 20_000 else []
+            raise BadDataError(
+                f"{self.name}: gene names repeat{f' (first: {twice[0]})' if twice else ''}",
+                remedy="make them unique: adata.var_names_make_unique()",
+            )
         if self.control not in self.labels:
             raise BadDataError(
                 f"{self.name}: no cell is labelled {self.control!r}", remedy="say how control is spelled: --control"
@@ -48,6 +55,28 @@ class Labelled:
     def rows_of(self, label: str) -> Int[np.ndarray, " cells"]:
         """Return the rows of a label in the order of the file."""
         return self._rows[label]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Label -> number of cells."""
+        sizes = np.bincount(self.codes, minlength=len(self.labels))
+        return {one: int(size) for one, size in zip(self.labels, sizes)}
+
+    def only(self, labels: Iterable[str]) -> "Labelled":
+        """Return the cells of these labels, in the order of the file; other labels are not listed any more."""
+        kept = tuple(sorted(set(labels)))
+        if kept == self.labels:
+            return self
+        place = {one: i for i, one in enumerate(kept)}
+        code = np.asarray([place.get(one, -1) for one in self.labels], dtype=np.int64)
+        rows = np.flatnonzero(code[self.codes] >= 0)
+        return replace(
+            self,
+            expression=Subset(self.expression, rows),
+            ids=self.ids[rows],
+            labels=kept,
+            codes=code[self.codes[rows]],
+        )
 
     def take(self, rows: Int[np.ndarray, " cells"]) -> "Labelled":
         """Return these cells, in this order, without copying expression; labels without cells stay listed."""

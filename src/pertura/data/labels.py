@@ -1,16 +1,19 @@
 """From the labels of a file to conditions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from pertura.core.errors import BadDataError, UsageError
 from pertura.core.perturbation import Condition, Mode, Perturbation
-from pertura.data.columns import Column
+from pertura.data.columns import Column, yes_or_no
 from pertura.data.conventions import MODE_WORDS, Reading, mode_of
+
+TOGETHER = "+"
+"""Joins what several columns say, in place of a label that one column holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +36,52 @@ def names_in(label: str, controls: Sequence[str], separator: str, guide_separato
     return [part for part in parts if part not in controls]
 
 
-def assign(obs: pd.DataFrame, reading: Reading) -> Assignment:
-    """Return the condition of each cell; a label that names no gene raises `BadDataError`."""
-    labels = Column.of(obs, reading.perturbation_column, "--perturbation-column")
-    genes = [_genes(label, reading) for label in labels.values]
-    modes, mode_codes = _modes(obs, reading)
+def label_column(obs: pd.DataFrame, reading: Reading) -> Column:
+    """Return what each cell is labelled with: one column, or the genes of several columns joined."""
+    empty = reading.controls[0] if reading.controls else None
+    if reading.target_columns:
+        column = joined_targets(obs, reading.target_columns, reading.controls)
+    else:
+        empty = empty if reading.control_column else None
+        column = Column.of(obs, reading.perturbation_column, "--perturbation-column", empty=empty)
+    if not reading.control_column or empty is None:
+        return column
+    return column.where(marked_controls(obs, reading.control_column), empty)
+
+
+def joined_targets(obs: pd.DataFrame, names: Sequence[str], controls: Sequence[str]) -> Column:
+    """Return the genes that several columns hold, one each, as labels; a cell without any has the control label."""
+    columns = [Column.of(obs, name, "--target-column", empty="") for name in names]
+    filled = [one.where(one.taken([""]), controls[0]) if "" in one.values else one for one in columns]
+    column = Column.joined(filled, TOGETHER)
+    nothing = [one for one in column.values if not names_in(one, controls, TOGETHER, "")]
+    return column.where(column.taken(nothing), controls[0]) if nothing else column
+
+
+def marked_controls(obs: pd.DataFrame, name: str) -> Bool[np.ndarray, " cells"]:
+    """Return which cells a column of yes and no marks as controls; raise where it is not such a column."""
+    Column.of(obs, name, "--control-column")
+    marked = yes_or_no(obs, name)
+    if marked is None:
+        raise UsageError(f"--control-column {name}: it holds more than yes and no (True and False, or 1 and 0)")
+    return marked
+
+
+def assign(obs: pd.DataFrame, reading: Reading, renamed: Mapping[str, str] | None = None) -> Assignment:
+    """Return the condition of each cell; a label that names no gene raises `BadDataError`.
+
+    `renamed`: gene's name in the file -> the name it goes by here.
+    """
+    labels = label_column(obs, reading)
+    genes = [genes_of(label, reading) for label in labels.values]
+    called = [[(renamed or {}).get(name, name) for name in names] for names in genes]
+    unperturbed = np.asarray([not names for names in genes], dtype=bool)[labels.codes]
+    modes, mode_codes = _modes(obs, reading, unperturbed)
     contexts = context_column(obs, reading)
     stacked = np.stack([labels.codes, mode_codes, contexts.codes], axis=1)
     kinds, kind_of_cell = np.unique(stacked, axis=0, return_inverse=True)
     made = [
-        Condition(Perturbation.of(*genes[label], mode=modes[mode]), contexts.values[context])
+        Condition(Perturbation.of(*called[label], mode=modes[mode]), contexts.values[context])
         for label, mode, context in kinds
     ]
     conditions = tuple(sorted(set(made)))
@@ -61,7 +100,8 @@ def context_column(obs: pd.DataFrame, reading: Reading) -> Column:
     return Column.joined([Column.of(obs, name, "--context-column") for name in reading.context_columns])
 
 
-def _genes(label: str, reading: Reading) -> list[str]:
+def genes_of(label: str, reading: Reading) -> list[str]:
+    """Return the gene names in a label; raise `BadDataError` for a name that no gene can have."""
     names = names_in(label, reading.controls, reading.separator, reading.guide_separator)
     wrong = [name for name in names if not name or "+" in name or "@" in name]
     if wrong:
@@ -73,18 +113,25 @@ def _genes(label: str, reading: Reading) -> list[str]:
     return names
 
 
-def _modes(obs: pd.DataFrame, reading: Reading) -> tuple[list[Mode], Int[np.ndarray, " cells"]]:
+def _modes(
+    obs: pd.DataFrame, reading: Reading, unperturbed: Bool[np.ndarray, " cells"]
+) -> tuple[list[Mode], Int[np.ndarray, " cells"]]:
     if not reading.mode_column:
         return [reading.mode], np.zeros(len(obs), dtype=np.int64)
-    column = Column.of(obs, reading.mode_column, "--mode-column")
-    modes = [mode_of(value) for value in column.values]
-    unclear = [value for value, mode in zip(column.values, modes) if mode is None]
+    column = Column.of(obs, reading.mode_column, "--mode-column", empty="")
+    unclear = words_without_mode(column, ~unperturbed)
     if unclear:
         raise UsageError(
             f"--mode-column {column.name}: {unclear[0]!r} does not tell the mode (known: {', '.join(MODE_WORDS)}); "
             "say it with --mode instead"
         )
-    return [mode for mode in modes if mode is not None], column.codes
+    return [mode_of(value) or Mode.UNSPECIFIED for value in column.values], column.codes
+
+
+def words_without_mode(column: Column, perturbed: Bool[np.ndarray, " cells"]) -> list[str]:
+    """Return the words of a column that do not tell how perturbed cells were perturbed; controls may say anything."""
+    said = np.unique(column.codes[perturbed])
+    return [column.values[code] for code in said if mode_of(column.values[code]) is None]
 
 
 def _spellings(

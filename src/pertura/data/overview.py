@@ -6,11 +6,16 @@ import numpy as np
 from jaxtyping import Int
 
 from pertura.core.cells import Cells
-from pertura.core.perturbation import Condition
+from pertura.core.perturbation import Condition, Perturbation
+from pertura.genes.identified import found_among
 
 FEW_CONTROLS = 100
 """Below this many control cells the noise of their mean rivals the effects of most perturbations."""
 SHOWN = 10
+DEEPER = 1.25
+"""Controls this many times deeper or shallower than perturbed cells make depth look like an effect."""
+ENOUGH = 20
+"""Cells on each side from which a median is worth comparing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,10 @@ class Overview:
     """A screen in numbers.
 
     `smallest` lists the conditions with the fewest cells. `outside` are the targets that the panel does not measure:
-    they can be predicted from, but whether they were hit cannot be seen. `unmatched` are combinations of context and
-    batch whose perturbed cells have no control cell in the same batch, with their number of cells.
+    they can be predicted from, but whether they were hit cannot be seen; `elsewhere` are those of them that it measures
+    under another name, with that name. `unmatched` are combinations of context and batch whose perturbed cells have no
+    control cell in the same batch, with their number of cells. `without_singles` are pairs of which a single was not
+    measured in the same context and mode: nothing can be added up for them.
     """
 
     cells: int
@@ -62,6 +69,8 @@ class Overview:
     unmatched: tuple[tuple[str, str, int], ...]
     targets: int
     outside: tuple[str, ...]
+    elsewhere: tuple[tuple[str, str], ...]
+    without_singles: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -70,7 +79,11 @@ def overview(cells: Cells) -> Overview:
     sizes = {one: len(cells.rows_of(one)) for one in cells.perturbed}
     perturbations = {one.perturbation for one in sizes}
     targets = {gene for one in sizes for gene in one.genes}
-    outside = tuple(sorted(targets - set(cells.genes)))
+    missing = tuple(sorted(targets - set(cells.genes)))
+    elsewhere = tuple(sorted(found_among(missing, cells.genes).items())) if missing else ()
+    renamed = {name for name, _ in elsewhere}
+    outside = tuple(gene for gene in missing if gene not in renamed)
+    alone = _without_singles(sizes)
     contexts = tuple(_context(cells, name, sizes) for name in cells.contexts)
     unmatched = _unmatched(cells)
     per_batch = np.empty(0, dtype=np.int64) if cells.batch_codes is None else np.bincount(cells.batch_codes)
@@ -89,7 +102,13 @@ def overview(cells: Cells) -> Overview:
         unmatched=unmatched,
         targets=len(targets),
         outside=outside,
-        warnings=_warnings(cells, contexts, unmatched, len(targets), len(outside)),
+        elsewhere=elsewhere,
+        without_singles=tuple(one.label for one in alone),
+        warnings=(
+            *_cell_warnings(cells, contexts, unmatched),
+            *_gene_warnings(cells, len(targets), outside, elsewhere),
+            *_pair_warnings(perturbations, alone),
+        ),
     )
 
 
@@ -113,29 +132,112 @@ def _unmatched(cells: Cells) -> tuple[tuple[str, str, int], ...]:
     return tuple((cells.contexts[i], cells.batches[j], int(perturbed[i, j])) for i, j in alone)
 
 
-def _warnings(
-    cells: Cells,
-    contexts: tuple[ContextOverview, ...],
-    unmatched: tuple[tuple[str, str, int], ...],
-    targets: int,
-    outside: int,
-) -> tuple[str, ...]:
-    found = []
+def _without_singles(sizes: dict[Condition, int]) -> list[Condition]:
+    """Pairs whose parts were not both perturbed alone in the same context and mode."""
+    measured = set(sizes)
+    return [
+        one
+        for one in sorted(sizes)
+        if one.perturbation.is_pair
+        and not all(
+            Condition(Perturbation(frozenset({target})), one.context) in measured for target in one.perturbation.targets
+        )
+    ]
+
+
+def _cell_warnings(
+    cells: Cells, contexts: tuple[ContextOverview, ...], unmatched: tuple[tuple[str, str, int], ...]
+) -> list[str]:
+    found = _control_warnings(contexts)
     for one in contexts:
-        name = one.name or "the screen"
-        if not one.controls:
-            found.append(f"{name} has no control cells: no effect can be measured or judged there")
-        elif one.controls < FEW_CONTROLS:
-            found.append(f"{name} has only {one.controls} control cells (under {FEW_CONTROLS}): its effects are noisy")
         if len(one.modes) > 1:
-            found.append(f"{name} mixes modes ({', '.join(one.modes)}); they are kept apart")
+            found.append(f"{one.name or 'the screen'} mixes modes ({', '.join(one.modes)}); they are kept apart")
+    found.extend(_depth_warning(cells, contexts))
     if unmatched:
         lost = sum(size for _, _, size in unmatched)
         batches = len({batch for _, batch, _ in unmatched})
         found.append(f"{lost:,} perturbed cells lie in {batches:,} batches without control cells of their context")
-    if targets and outside == targets:
-        found.append("no target is in the panel: are labels and gene names of one kind (symbols, Ensembl numbers)?")
     tiny = sum(len(cells.rows_of(one)) < SHOWN for one in cells.perturbed)
     if tiny:
         found.append(f"{tiny:,} conditions have fewer than {SHOWN} cells")
-    return tuple(found)
+    found.extend(_mode_warning(contexts))
+    return found
+
+
+def _control_warnings(contexts: tuple[ContextOverview, ...]) -> list[str]:
+    bare = [one.name or "the screen" for one in contexts if not one.controls]
+    few = [one for one in contexts if 0 < one.controls < FEW_CONTROLS]
+    found = []
+    if bare:
+        verb = "has" if len(bare) == 1 else "have"
+        found.append(f"{_some(bare)} {verb} no control cells: no effect can be measured or judged there")
+    if len(few) <= 2:
+        found += [
+            f"{one.name or 'the screen'} has only {one.controls} control cells (under {FEW_CONTROLS}): its effects are "
+            "noisy"
+            for one in few
+        ]
+    else:
+        least = min(few, key=lambda one: one.controls)
+        found.append(
+            f"{_some([one.name for one in few])} have under {FEW_CONTROLS} control cells ({least.name} only "
+            f"{least.controls}): their effects are noisy"
+        )
+    return found
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
+
+
+def _mode_warning(contexts: tuple[ContextOverview, ...]) -> list[str]:
+    where: dict[str, list[str]] = {}
+    for one in contexts:
+        for mode in one.modes:
+            where.setdefault(mode, []).append(one.name)
+    if len(where) < 2 or any(len(one.modes) > 1 for one in contexts):
+        return []
+    told = "; ".join(f"{mode} in {', '.join(names[:4])}" for mode, names in where.items())
+    return [f"modes differ between contexts ({told}): nothing is carried from one mode to another"]
+
+
+def _depth_warning(cells: Cells, contexts: tuple[ContextOverview, ...]) -> list[str]:
+    """Library sizes are compared as medians: one deep cell says nothing, and neither do a few cells."""
+    if cells.library_sizes is None:
+        return []
+    found = {}
+    for one in contexts:
+        perturbed = [cells.rows_of(condition) for condition in cells.perturbed if condition.context == one.name]
+        rows = (cells.control_rows(one.name), np.concatenate(perturbed) if perturbed else np.empty(0, dtype=np.int64))
+        if min(len(side) for side in rows) < ENOUGH:
+            continue
+        mine, its = (float(np.median(cells.library_sizes[side])) for side in rows)
+        if min(mine, its) > 0 and max(mine, its) >= DEEPER * min(mine, its):
+            found[one.name or "the screen"] = f"{mine:,.0f} counts in a control cell, {its:,.0f} in a perturbed one"
+    if not found:
+        return []
+    return [f"depth differs in {_some(list(found))} ({next(iter(found.values()))}): a part of every change is depth"]
+
+
+def _gene_warnings(
+    cells: Cells, targets: int, outside: tuple[str, ...], elsewhere: tuple[tuple[str, str], ...]
+) -> list[str]:
+    found = []
+    if targets and len(outside) == targets:
+        found.append("no target is in the panel: are labels and gene names of one kind (symbols, Ensembl numbers)?")
+    if elsewhere:
+        shown = ", ".join(f"{name} as {other}" for name, other in elsewhere[:4])
+        found.append(
+            f"{len(elsewhere):,} targets are measured under another name ({shown}): --gene-names approved joins the two"
+        )
+    return found
+
+
+def _pair_warnings(perturbations: set[Perturbation], alone: list[Condition]) -> list[str]:
+    pairs = sum(one.is_pair for one in perturbations)
+    if not alone:
+        return []
+    return [
+        f"{len(alone):,} of {pairs:,} pairs lack a single of theirs ({', '.join(one.label for one in alone[:3])}): "
+        "nothing can be added up for them, and no interaction seen"
+    ]

@@ -21,6 +21,7 @@ from pertura.core.perturbation import Condition, Mode, Perturbation, Target
 from pertura.core.prediction import Prediction, Provenance
 from pertura.core.split import Split
 from pertura.data.backed import BackedRows
+from pertura.data.elements import read_element
 from pertura.data.validate import walk_file
 
 FORMAT = "pertura-predictions"
@@ -255,8 +256,8 @@ def _walk_once(path: Path, size: int, modified: int) -> None:
 
 def _read(path: Path, file: h5py.File) -> PredictionFile:
     record = _record(path, file)
-    obs: pd.DataFrame = anndata.io.read_elem(file["obs"])
-    genes = tuple(str(one) for one in anndata.io.read_elem(file["var"]).index)
+    obs: pd.DataFrame = read_element(file["obs"])
+    genes = tuple(str(one) for one in read_element(file["var"]).index)
     for place in ("X", "layers/truth"):
         if file[place].shape != (len(obs), len(genes)):
             raise ValueError(f"{place} is {file[place].shape}, not {len(obs)} cells x {len(genes)} genes")
@@ -276,7 +277,7 @@ def _read(path: Path, file: h5py.File) -> PredictionFile:
 def _record(path: Path, file: h5py.File) -> dict[str, Any]:
     if "uns" not in file or "pertura" not in file["uns"]:
         raise BadDataError("not a prediction file: there is no record of what made it", file=path, remedy=REMEDY)
-    record = json.loads(anndata.io.read_elem(file["uns/pertura"]))
+    record = json.loads(read_element(file["uns/pertura"]))
     if record["format"] != FORMAT or record["version"] != FORMAT_VERSION:
         raise ValueError(f"format {record['format']!r} version {record['version']!r}")
     return record

@@ -1,296 +1,163 @@
-"""Recognises by which convention a screen is written, with evidence; where two readings are possible it asks."""
+"""Recognises how a screen is written, with evidence; where two readings are possible it asks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
-from pertura.core.errors import BadDataError, UsageError
-from pertura.core.perturbation import Mode
-from pertura.data.columns import Column
+from pertura.core.errors import UsageError
+from pertura.data.candidates import Found, convention_of, perturbations
+from pertura.data.columns import Column, counted
 from pertura.data.conventions import (
-    CONVENTIONS,
     GENE_COLUMNS,
+    GENES_COLUMN,
+    GUIDE_COLUMNS,
     MODE_COLUMNS,
     NONE,
-    SECOND_FACTORS,
+    NOT_GENETIC,
     Convention,
     Flags,
     Reading,
-    known,
-    mode_of,
     nearest,
+    plain,
 )
-from pertura.data.labels import assign, names_in
+from pertura.data.kept import dose_column, excluded_labels, kept, labels_naming
+from pertura.data.known_genes import KnownGenes, Sorted, refuse_others, sorted_names
+from pertura.data.labels import assign, genes_of, label_column
+from pertura.data.marks import Marks, marks_of
+from pertura.data.surroundings import batch_in, contexts_in, filters_failed, mode_in
 
-UNCLEAR_MARKS = "_|;,&"
-"""Marks that join genes in one file, number guides in another, and belong to the gene's name in a third."""
-CONTROL_HINTS = ("ctrl", "control", "non-targ", "non_targ", "nontarg", "neg", "safe", "scramb", "ntc", "nt", "aavs1")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A column that may hold the perturbations, the control labels in it, and other columns that say the same."""
-
-    column: Column
-    controls: tuple[str, ...]
-    same: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.column.name} ({len(self.column.values)} labels, control {' and '.join(self.controls)})"
+SHOWN = 6
 
 
 def recognise(obs: pd.DataFrame, genes: Sequence[str], flags: Flags) -> Reading:
     """Return how obs is read. `UsageError` names the flag that decides where it is not clear.
 
-    `genes` are the measured genes: a label that is one of them is a gene's name whatever marks it holds. The scale is
-    not looked at here.
+    `genes` are the measured genes: a label that is one of them is a gene's name whatever marks it holds. Labels that
+    name no genes raise `NotGenesError`, genes of the mouse `NotHumanError`. The scale is not looked at here.
     """
-    found = _perturbations(obs, flags)
-    convention, named = _convention(found)
-    separator, guide_separator, spelling = _separators(found, convention, frozenset(genes), flags)
-    reading = Reading(
+    known = KnownGenes.of(genes)
+    known.refuse_other_species()
+    found = perturbations(obs, flags)
+    convention, named = convention_of(found)
+    excluded = excluded_labels(found.column.values, flags.exclude)
+    marks = marks_of(found, convention, known, flags)
+    reading = _labels_read(found, named, marks, excluded, flags)
+    reading, judged = _only_genes(obs, reading, found, known, flags)
+    reading, surrounding = _surroundings(obs, reading, convention, known, flags)
+    evidence = (_control_evidence(found), *found.said, *marks.said, *judged, *surrounding)
+    reading = replace(reading, evidence=evidence)
+    chosen = kept(obs, reading)
+    notes = assign(obs[chosen.cells], reading).notes
+    return replace(reading, evidence=(*evidence, *notes, *_other_columns(obs, reading)))
+
+
+def _labels_read(found: Found, named: str, marks: Marks, excluded: tuple[str, ...], flags: Flags) -> Reading:
+    return Reading(
         convention=named,
-        perturbation_column=found.column.name,
+        perturbation_column="" if found.targets else found.column.name,
         controls=found.controls,
-        separator=separator,
-        guide_separator=guide_separator,
+        target_columns=found.targets,
+        control_column=found.marker,
+        separator=marks.separator,
+        guide_separator=marks.guide_separator,
+        repeated_genes=flags.repeated_genes or "exclude",
+        gene_names=flags.gene_names or "file",
+        excluded=excluded,
     )
-    mode, mode_column, mode_evidence = _mode(obs, flags)
-    contexts, context_evidence = _contexts(obs, _is_control(found), flags)
-    batch, batch_evidence = _batch(obs, contexts, flags)
-    evidence = (_control_evidence(found), *spelling, mode_evidence, *context_evidence, *batch_evidence)
-    reading = replace(
-        reading, mode=mode, mode_column=mode_column, context_columns=contexts, batch_column=batch, evidence=evidence
-    )
-    return replace(reading, evidence=(*evidence, *assign(obs, reading).notes))
-
-
-# ---- the column that holds the perturbations, and its control labels
-
-
-def _perturbations(obs: pd.DataFrame, flags: Flags) -> Found:
-    if flags.perturbation_column is not None:
-        return _given_column(Column.of(obs, flags.perturbation_column, "--perturbation-column"), flags)
-    wanted = flags.control or known("control_labels")
-    here = [name for name in known("perturbation_columns") if name in obs.columns]
-    columns = [Column.of(obs, name, "--perturbation-column") for name in here]
-    candidates = [Found(one, _present(one, wanted)) for one in columns if _present(one, wanted)]
-    if not candidates:
-        _none_found(obs, columns, wanted, flags)
-    first = candidates[0]
-    others = [one for one in candidates[1:] if not one.column.equals(first.column)]
-    if others:
-        listed = " or ".join(str(one) for one in (first, *others))
-        raise UsageError(f"two columns may hold the perturbations: {listed}; say which with --perturbation-column")
-    same = tuple(one.column.name for one in candidates[1:])
-    return _one_control(replace(first, same=same), flags)
-
-
-def _present(column: Column, labels: Sequence[str]) -> tuple[str, ...]:
-    return tuple(label for label in labels if label in column.values)
-
-
-def _given_column(column: Column, flags: Flags) -> Found:
-    absent = [label for label in flags.control if label not in column.values]
-    if absent:
-        raise UsageError(
-            f"--control {absent[0]!r}: no cell of obs[{column.name!r}] is labelled so; labels are {column.some(10)}"
-        )
-    found = Found(column, _present(column, flags.control or known("control_labels")))
-    if not found.controls:
-        raise _no_controls(column)
-    return _one_control(found, flags)
-
-
-def _one_control(found: Found, flags: Flags) -> Found:
-    """Refuse to choose between control labels, and to read one that was not chosen as a gene."""
-    present = _present(found.column, known("control_labels"))
-    left = [label for label in present if label not in found.controls]
-    if (len(found.controls) > 1 and not flags.control) or left:
-        counts = found.column.counts
-        listed = " and ".join(f"{label!r} ({counts[label]:,} cells)" for label in sorted({*present, *found.controls}))
-        raise UsageError(
-            f"obs[{found.column.name!r}] holds {listed}, and each may mean control: give --control for each that does "
-            "(it can be given more than once) and leave the cells of any other out of the file"
-        )
-    return found
-
-
-def _none_found(obs: pd.DataFrame, columns: Sequence[Column], wanted: Sequence[str], flags: Flags) -> NoReturn:
-    elsewhere = [str(name) for name in obs.columns if not columns and _holds(obs[name], wanted)]
-    if len(columns) == 1 and not flags.control:
-        raise _no_controls(columns[0])
-    names = ", ".join(str(one) for one in obs.columns) or "none at all"
-    hint = f" ({' and '.join(elsewhere)} hold such a label)" if elsewhere else ""
-    raise UsageError(
-        f"no column of a known name ({', '.join(known('perturbation_columns'))}) holds a control label "
-        f"({', '.join(wanted)}); obs has the columns {names}{hint}: say which holds the perturbations with "
-        "--perturbation-column, and the label of its unperturbed cells with --control"
-    )
-
-
-def _holds(series: pd.Series, labels: Sequence[str]) -> bool:
-    return bool(series.astype(str).isin(list(labels)).any())
-
-
-def _no_controls(column: Column) -> BadDataError:
-    alike = [value for value in column.values if any(hint in value.lower() for hint in CONTROL_HINTS)][:5]
-    hint = f"; labels that may mean it: {', '.join(alike)}" if alike else ""
-    return BadDataError(
-        f"no control cells: none is labelled {' or '.join(known('control_labels'))}",
-        place=f"obs[{column.name!r}]",
-        remedy=f"if they are labelled otherwise, say how with --control LABEL{hint}; without any no effect is known",
-    )
-
-
-def _convention(found: Found) -> tuple[Convention, str]:
-    """The row of the table that matches column and label, with its name; a nameless one where none does."""
-    for one in CONVENTIONS:
-        if found.column.name in one.perturbation_columns and set(found.controls) <= set(one.control_labels):
-            return one, one.name
-    return Convention("", (found.column.name,), found.controls), "as given"
 
 
 def _control_evidence(found: Found) -> str:
+    controls = [value for value in found.column.values if found.names_nothing(value)]
     counts = found.column.counts
-    listed = ", ".join(f"{label} ({counts[label]:,} cells)" for label in found.controls)
-    rest = len(found.column.values) - len(found.controls)
+    listed = ", ".join(f"{label} ({counts[label]:,} cells)" for label in controls[:SHOWN])
+    if len(controls) > SHOWN:
+        listed += f" and {len(controls) - SHOWN:,} more labels of {int(found.is_control.sum()):,} cells in all"
     same = f" (the same in {' and '.join(found.same)})" if found.same else ""
-    return f"obs[{found.column.name!r}]{same} holds {rest:,} other labels beside control: {listed}"
+    place = " and ".join(f"obs[{name!r}]" for name in found.targets) or f"obs[{found.column.name!r}]"
+    verb = "hold" if found.targets else "holds"
+    return f"{place}{same} {verb} {counted(len(found.labels), 'other label')} beside control: {listed}"
 
 
-def _is_control(found: Found) -> Bool[np.ndarray, " cells"]:
-    return np.isin(np.asarray(found.column.values, dtype=object), found.controls)[found.column.codes]
+# ---- genes and what is none
 
 
-# ---- how genes are joined and guides are numbered
+def _only_genes(
+    obs: pd.DataFrame, reading: Reading, found: Found, known: KnownGenes, flags: Flags
+) -> tuple[Reading, tuple[str, ...]]:
+    """Leave out labels that name no genes, where that is asked; otherwise refuse them."""
+    named = {value: genes_of(value, reading) for value in found.column.values if value not in reading.excluded}
+    sorts = sorted_names((name for names in named.values() for name in names), known)
+    drugs = _not_genetic(obs, found, named)
+    others = Sorted(sorts.unknown, tuple(dict.fromkeys((*drugs, *sorts.others))), sorts.mouse)
+    said = []
+    if others.others and flags.not_genes == "exclude":
+        labels = labels_naming(named, others.others)
+        reading = replace(reading, excluded=tuple(dict.fromkeys((*reading.excluded, *labels))))
+        others = replace(others, others=())
+    elif flags.not_genes == "keep":
+        said = [f"{counted(len(others.others), 'name')} kept as of genes that are known nowhere, as asked"]
+        others = replace(others, others=())
+    why = ", as the column of the kind of perturbation says" if drugs else ""
+    refuse_others(others, f"obs[{found.place!r}]", why)
+    if others.unknown and known.meaning.is_human:
+        shown = ", ".join(others.unknown[:SHOWN])
+        said.append(f"{counted(len(others.unknown), 'perturbed gene')} known under no name of a human gene: {shown}")
+    return reading, tuple(said)
 
 
-def _separators(
-    found: Found, convention: Convention, genes: frozenset[str], flags: Flags
-) -> tuple[str, str, tuple[str, ...]]:
-    separator = convention.separator if flags.separator is None else flags.separator
-    guide_separator = convention.guide_separator if flags.guide_separator is None else flags.guide_separator
-    if flags.separator is None and flags.guide_separator is None:
-        _ask_about_marks(found, separator, genes)
-    together = [label for label in found.column.values if separator and separator in label]
-    placed = [label for label in together if len(names_in(label, found.controls, separator, guide_separator)) < 2]
-    pairs = len(together) - len(placed)
-    said = [f"{pairs:,} labels join genes with {separator!r}"] if pairs else ["no label joins genes: singles only"]
-    if placed:
-        said.append(f"{len(placed):,} labels name one gene beside the control label, as {placed[0]}")
-    elif convention.placeholder:
-        said.append(f"no label names one gene beside the control label, which {convention.name} files usually do")
-    if guide_separator:
-        numbered = [label for label in found.column.values if guide_separator in label]
-        said.append(f"{len(numbered):,} labels end in a guide after {guide_separator!r}, which is cut off")
-    return separator, guide_separator, tuple(said)
+def _not_genetic(obs: pd.DataFrame, found: Found, named: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names of cells whose kind of perturbation is said to be a drug, a cytokine or the like."""
+    names: list[str] = []
+    for column in (Column.of(obs, name, "--mode-column", empty="") for name in MODE_COLUMNS if name in obs.columns):
+        cells = column.taken([word for word in column.values if plain(word) in NOT_GENETIC]) & ~found.is_control
+        labels = [found.column.values[code] for code in np.unique(found.column.codes[cells])]
+        names += [name for label in labels for name in named.get(label, ())]
+    return names
 
 
-def _ask_about_marks(found: Found, separator: str, genes: frozenset[str]) -> None:
-    for label in found.column.values:
-        for name in names_in(label, found.controls, separator, ""):
-            marks = [mark for mark in UNCLEAR_MARKS if mark in name]
-            if not marks or name in genes:
-                continue
-            head, _, tail = name.rpartition(marks[0])
-            raise UsageError(
-                f"obs[{found.column.name!r}] holds labels such as {label}, which can be read in three ways: "
-                f"guide {tail} of gene {head} (say --guide-separator {marks[0]!r}), "
-                f"the genes {' and '.join(name.split(marks[0]))} together (say --separator {marks[0]!r}), "
-                f"or one gene of that name (say --separator {separator!r})"
-            )
+# ---- mode, context, batch, dose
 
 
-# ---- mode, context, batch, gene names
+def _surroundings(
+    obs: pd.DataFrame, reading: Reading, convention: Convention, known: KnownGenes, flags: Flags
+) -> tuple[Reading, tuple[str, ...]]:
+    labels = label_column(obs, reading)
+    taken = ~labels.taken(reading.excluded)
+    perturbed = labels.taken([value for value in labels.values if genes_of(value, reading)]) & taken
+    mode, mode_column, mode_said = mode_in(obs, perturbed, convention, flags)
+    contexts, context_said = contexts_in(obs, ~perturbed & taken, known.has, flags, reading.perturbation_column)
+    batch, batch_said = batch_in(obs, contexts, convention, flags)
+    doses, dose, dose_said = dose_column(obs, perturbed, flags)
+    reading = replace(
+        reading,
+        mode=mode,
+        mode_column=mode_column,
+        context_columns=contexts,
+        batch_column=batch,
+        dose_column=doses,
+        dose=dose,
+    )
+    return reading, tuple(filter(None, (mode_said, *context_said, *batch_said, dose_said)))
 
 
-def _mode(obs: pd.DataFrame, flags: Flags) -> tuple[Mode, str, str]:
-    if flags.mode is not None:
-        return flags.mode, "", f"mode {flags.mode}, as given"
-    if flags.mode_column is not None:
-        column = Column.of(obs, flags.mode_column, "--mode-column")
-        return Mode.UNSPECIFIED, column.name, f"mode from obs[{column.name!r}], as given: {column.some()}"
-    for name in MODE_COLUMNS:
-        if name in obs.columns and not obs[name].isna().any():
-            column = Column.of(obs, name, "--mode-column")
-            if all(mode_of(value) is not None for value in column.values):
-                return Mode.UNSPECIFIED, name, f"mode from obs[{name!r}]: {column.some()}"
-            return (
-                Mode.UNSPECIFIED,
-                "",
-                f"mode not known: obs[{name!r}] holds {column.some()}, which does not tell it; say it with --mode",
-            )
-    return Mode.UNSPECIFIED, "", "mode not known: no column tells it; say it with --mode"
+def _other_columns(obs: pd.DataFrame, reading: Reading) -> tuple[str, ...]:
+    """What further columns say of the same cells: guides, and the number of perturbed genes."""
+    said = list(filters_failed(obs))
+    guides = next((name for name in GUIDE_COLUMNS if name in obs.columns and name != reading.perturbation_column), "")
+    if guides:
+        said.append(f"obs[{guides!r}] names {obs[guides].nunique():,} guides; conditions are not cut by them")
+    if GENES_COLUMN in obs.columns and pd.api.types.is_numeric_dtype(obs[GENES_COLUMN]):
+        labels = label_column(obs, reading)
+        sizes = np.asarray([len(genes_of(value, reading)) for value in labels.values], dtype=np.int64)[labels.codes]
+        differ = int((obs[GENES_COLUMN].to_numpy(dtype=np.float64, na_value=np.nan) != sizes).sum())
+        told = "agrees" if not differ else f"counts otherwise in {differ:,} cells; labels count"
+        said.append(f"obs[{GENES_COLUMN!r}], the number of perturbations, {told}")
+    return tuple(said)
 
 
-def _contexts(
-    obs: pd.DataFrame, is_control: Bool[np.ndarray, " cells"], flags: Flags
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if flags.context_column:
-        return _given_contexts(obs, flags.context_column)
-    here = [name for name in known("context_columns") if name in obs.columns]
-    columns = [Column.of(obs, name, "--context-column") for name in here]
-    varying = [one for one in columns if one.varies]
-    distinct = [one for i, one in enumerate(varying) if not any(one.cuts_like(earlier) for earlier in varying[:i])]
-    factors = _second_factors(obs, is_control, distinct)
-    if len(distinct) > 1 or factors:
-        options = [*(distinct or columns[:1]), *factors]
-        listed = "; ".join(f"{one.name}: {one.some()}" for one in options)
-        flag = " ".join(f"--context-column {one.name}" for one in options)
-        raise UsageError(
-            f"the context of a cell can be read in more than one way ({listed}): give --context-column once, or more "
-            f"than once to join columns (all of them: {flag}), or --context-column {NONE}"
-        )
-    chosen = distinct or columns[:1]
-    if not chosen:
-        return (), ("no column tells the context: all cells count as one",)
-    column = chosen[0]
-    return (column.name,), (f"{len(column.values)} contexts from obs[{column.name!r}]: {column.some()}",)
-
-
-def _given_contexts(obs: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if tuple(names) == (NONE,):
-        return (), ("no context, as given",)
-    joined = Column.joined([Column.of(obs, name, "--context-column") for name in names])
-    return tuple(names), (f"{len(joined.values)} contexts from {' and '.join(names)}, as given: {joined.some()}",)
-
-
-def _second_factors(
-    obs: pd.DataFrame, is_control: Bool[np.ndarray, " cells"], contexts: Sequence[Column]
-) -> list[Column]:
-    """Columns in which the unperturbed cells themselves differ, unless the context tells the difference."""
-    found = []
-    for name in SECOND_FACTORS:
-        if name not in obs.columns or obs[name].isna().any():
-            continue
-        column = Column.of(obs, name, "--context-column")
-        groups = {(column.codes[i], *(one.codes[i] for one in contexts)) for i in np.flatnonzero(is_control)}
-        told = len({group[1:] for group in groups})
-        if column.varies and len(groups) > told:
-            found.append(column)
-    return found
-
-
-def _batch(obs: pd.DataFrame, contexts: Sequence[str], flags: Flags) -> tuple[str, tuple[str, ...]]:
-    if flags.batch_column == NONE:
-        return "", ("no batches, as given",)
-    if flags.batch_column is not None:
-        column = Column.of(obs, flags.batch_column, "--batch-column")
-        return column.name, (f"{len(column.values)} batches from obs[{column.name!r}], as given",)
-    here = [name for name in known("batch_columns") if name in obs.columns and name not in contexts]
-    varying = [one for one in (Column.of(obs, name, "--batch-column") for name in here) if one.varies]
-    distinct = [one for i, one in enumerate(varying) if not any(one.cuts_like(earlier) for earlier in varying[:i])]
-    if len(distinct) > 1:
-        listed = "; ".join(f"{one.name}: {one.some()}" for one in distinct)
-        raise UsageError(f"two columns may hold the batch ({listed}): say which with --batch-column, or {NONE}")
-    if not distinct:
-        return "", ("no column tells the batch",)
-    return distinct[0].name, (f"{len(distinct[0].values)} batches from obs[{distinct[0].name!r}]",)
+# ---- gene names
 
 
 def gene_names(var: pd.DataFrame, given: str | None) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
@@ -312,8 +179,8 @@ def gene_names(var: pd.DataFrame, given: str | None) -> tuple[tuple[str, ...], s
     for symbol in symbols:
         sizes[symbol] = sizes.get(symbol, 0) + 1
     named = [symbol if symbol and sizes[symbol] == 1 else row for symbol, row in zip(symbols, rows)]
-    kept = sum(name == row and name != symbol for name, row, symbol in zip(named, rows, symbols))
+    kept_rows = sum(name == row and name != symbol for name, row, symbol in zip(named, rows, symbols))
     said = f"genes by var[{column!r}]"
-    if kept:
-        said += f"; {kept:,} without a symbol of their own keep their row name"
+    if kept_rows:
+        said += f"; {kept_rows:,} without a symbol of their own keep their row name"
     return tuple(named), column, (said,)

@@ -8,11 +8,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pertura.core.errors import BadDataError, MissingError
 
 BYTES_PER_SECOND = 10_000_000
 """Slowest reading that is waited for: about a tenth of what one core decompresses."""
+WALK = "pertura.data.walk"
+UNCLEAR = "looking through it gave no clear answer"
 FRESH_COPY = "copy or download it again, or write it again with a current anndata"
 
 
@@ -41,23 +44,28 @@ def walk_file(path: Path, *, seconds: int | None = None, memory: int = 4 << 30) 
     The file is looked through by a child process that may use at most `seconds` of CPU time (by default as many as
     its size allows for) and `memory` bytes of address space.
     """
+    return _outcome(looked_through(path, WALK, seconds=seconds, memory=memory), path)
+
+
+def looked_through(path: Path, module: str, *, seconds: int | None = None, memory: int = 4 << 30) -> bytes:
+    """Return what `module`, run as a limited child process (see `walk_file`), prints about an untrusted file."""
     if not path.exists():
         raise MissingError(f"{path}: no such file")
     if not path.is_file():
-        raise BadDataError("is not a file", file=path, remedy="give an AnnData file (.h5ad)")
+        raise BadDataError("is not a file", file=path, remedy="give an HDF5 file")
     if not os.access(path, os.R_OK):
         raise BadDataError("may not be read", file=path, remedy="change its permissions")
     limit = seconds or 60 + path.stat().st_size // BYTES_PER_SECOND
     with tempfile.TemporaryFile() as output:
-        code = _run(path, limit, memory, output.fileno())
+        code = _run(path, limit, memory, output.fileno(), module)
         output.seek(0)
         text = output.read()
     if code != 0:
         raise BadDataError(_death(code, limit), file=path, remedy=FRESH_COPY)
-    return _outcome(text, path)
+    return text
 
 
-def _run(path: Path, seconds: int, memory: int, output: int) -> int | None:
+def _run(path: Path, seconds: int, memory: int, output: int, module: str) -> int | None:
     """Exit code of the child; None where it had to be stopped."""
     environment = {
         **os.environ,
@@ -66,7 +74,7 @@ def _run(path: Path, seconds: int, memory: int, output: int) -> int | None:
         "OMP_NUM_THREADS": "1",
         "HDF5_PLUGIN_PRELOAD": "::",  # no filter that is not built in is loaded on a file's behalf
     }
-    command = [sys.executable, "-P", "-m", "pertura.data.walk", str(path.absolute()), str(seconds), str(memory)]
+    command = [sys.executable, "-P", "-m", module, str(path.absolute()), str(seconds), str(memory)]
     try:
         done = subprocess.run(
             command,
@@ -89,13 +97,20 @@ def _death(code: int | None, seconds: int) -> str:
 
 
 def _outcome(text: bytes, path: Path) -> FileFacts:
+    facts = facts_in(text, path)
+    try:
+        return FileFacts(**{**facts, "layers": tuple(facts["layers"])})
+    except (TypeError, KeyError) as error:
+        raise BadDataError(UNCLEAR, file=path, remedy=FRESH_COPY) from error
+
+
+def facts_in(text: bytes, path: Path) -> dict[str, Any]:
+    """Return the facts that a child process printed; raise `BadDataError` for the refusal that it printed instead."""
     try:
         answer = json.loads(text)
-        if "refused" in answer:
-            problem, place, remedy = (str(part) for part in answer["refused"])
-        else:
-            facts = answer["facts"]
-            return FileFacts(**{**facts, "layers": tuple(facts["layers"])})
+        if "refused" not in answer:
+            return dict(answer["facts"])
+        problem, place, remedy = (str(part) for part in answer["refused"])
     except (ValueError, TypeError, KeyError) as error:
-        raise BadDataError("looking through it gave no clear answer", file=path, remedy=FRESH_COPY) from error
+        raise BadDataError(UNCLEAR, file=path, remedy=FRESH_COPY) from error
     raise BadDataError(problem, file=path, place=place, remedy=remedy)

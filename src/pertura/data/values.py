@@ -1,5 +1,6 @@
 """What can be said of a matrix's numbers by looking at each once: refusals, extremes, whole numbers, scaling."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,13 +100,23 @@ class Tally:
         varying = variance > 1e-12
         return mean[varying], np.sqrt(variance[varying])
 
-    def refuse(self, cell_names: Shaped[np.ndarray, " cells"], gene_names: Shaped[np.ndarray, " genes"]) -> None:
-        """Raise `Refusal` where the numbers can be neither counts nor logarithms of counts."""
+    def refuse(
+        self,
+        cell_names: Shaped[np.ndarray, " cells"],
+        gene_names: Shaped[np.ndarray, " genes"],
+        elsewhere: Sequence[str] = (),
+    ) -> None:
+        """Raise `Refusal` where the numbers can be neither counts nor logarithms of counts.
+
+        `elsewhere`: other matrices of the file (`layers['counts']`, `raw`), which the refusal names as ways out.
+        """
         for kind in ("NaN", "infinite", "negative"):
             if self.bad[kind]:
                 row, column = self.first[kind]
                 place = f"X[{row}, {column}] (cell {cell_names[row]}, gene {gene_names[column]})"
-                raise Refusal(f"{self.bad[kind]:,} {kind} values, this is the first", place, self._remedy(kind))
+                raise Refusal(
+                    f"{self.bad[kind]:,} {kind} values, this is the first", place, self._remedy(kind, elsewhere)
+                )
         if self.all_whole or self.cells < 50:
             return
         _, deviations = self._deviations()
@@ -113,7 +124,7 @@ class Tally:
             raise Refusal(
                 f"scaled data: {len(deviations):,} genes all have a standard deviation of 1",
                 "X",
-                "give counts or log-normalised values; scaling hides how much genes change",
+                f"scaling hides how much genes change: give counts or log-normalised values{_ways_out(elsewhere)}",
             )
         if self.highest > LARGEST_LOGARITHM:
             raise Refusal(
@@ -122,10 +133,21 @@ class Tally:
                 "give raw counts, or take the logarithm (log1p) of these normalised values",
             )
 
-    def _remedy(self, kind: str) -> str:
+    def _remedy(self, kind: str, elsewhere: Sequence[str]) -> str:
         if kind != "negative":
             return "give counts or log-normalised values without gaps"
         means, deviations = self._deviations()
         centred = len(means) > 0 and float(np.mean(np.abs(means) < CENTRED * deviations)) > 0.9
         what = "these are scaled values (genes are centred on 0)" if centred else "expression is never below 0"
-        return f"{what}: give raw counts or log-normalised values, often kept in a layer or in `raw`"
+        return f"{what}: give raw counts or log-normalised values{_ways_out(elsewhere)}"
+
+
+def _ways_out(elsewhere: Sequence[str]) -> str:
+    """How to put another matrix of the same file in the place of X."""
+    layer = next((name for name in elsewhere if "count" in name.lower()), next(iter(elsewhere), ""))
+    if not layer:
+        return ", as they were before scaling; this file keeps none"
+    listed = " and ".join(elsewhere)
+    if layer == "raw":
+        return f"; this file also holds {listed}: adata = adata.raw.to_adata(), then write it again"
+    return f"; this file also holds {listed}: adata.X = adata.{layer}.copy(), then write it again"

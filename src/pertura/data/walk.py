@@ -8,7 +8,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h5py
 import numpy as np
@@ -30,13 +30,7 @@ MATRICES = {"csr_matrix": "csr", "csc_matrix": "csc"}
 
 def walk(path: str) -> dict[str, object]:
     """Return the facts of an .h5ad file; raise `Refusal` at the first thing that makes it unusable."""
-    if os.path.getsize(path) == 0:
-        raise Refusal("the file is empty", remedy="copy or download it again")
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise Refusal(*_unopened(path, error)) from error
-    with file:
+    with opened(path) as file:
         check_links(file)
         for name in ("X", "obs", "var"):
             if name not in file:
@@ -44,9 +38,19 @@ def walk(path: str) -> dict[str, object]:
         return _facts(file)
 
 
-def _unopened(path: str, error: OSError) -> tuple[str, str, str]:
+def opened(path: str, wanted: str = "an AnnData file (.h5ad)") -> h5py.File:
+    """Return an HDF5 file open for reading; raise where it is none. `wanted` says what to give in its place."""
+    if os.path.getsize(path) == 0:
+        raise Refusal("the file is empty", remedy="copy or download it again")
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise Refusal(*_unopened(path, error, wanted)) from error
+
+
+def _unopened(path: str, error: OSError, wanted: str) -> tuple[str, str, str]:
     if not h5py.is_hdf5(path):
-        return "not an HDF5 file", "", "give an AnnData file (.h5ad)"
+        return "not an HDF5 file", "", f"give {wanted}"
     kind = "truncated" if "truncated" in str(error) else "damaged"
     return f"the HDF5 file is {kind} ({os.path.getsize(path):,} bytes are there)", "", "copy or download it again"
 
@@ -56,7 +60,7 @@ def _facts(file: h5py.File) -> dict[str, object]:
     cell_names, gene_names = check_table(file["obs"], "obs", cells), check_table(file["var"], "var", genes)
     tally = Tally(cells, genes)
     tally_matrix(file["X"], "X", tally)
-    tally.refuse(cell_names, gene_names)
+    tally.refuse(cell_names, gene_names, _other_matrices(file))
     has_counts = "layers" in file and "counts" in file["layers"]
     if has_counts:
         if shape_of(file["layers/counts"], "layers/counts") != (cells, genes):
@@ -75,6 +79,12 @@ def _facts(file: h5py.File) -> dict[str, object]:
         "whole_share": tally.whole_share,
         "layers": sorted(file["layers"])[:1000] if "layers" in file else [],
     }
+
+
+def _other_matrices(file: h5py.File) -> list[str]:
+    """Where else in the file expression is kept, as one would write it in Python."""
+    layers = sorted(file["layers"])[:10] if isinstance(file.get("layers"), h5py.Group) else []
+    return [*(f"layers[{name!r}]" for name in layers), *(["raw"] if "raw" in file else [])]
 
 
 def _storage(x: "h5py.Dataset | h5py.Group") -> tuple[str, str, int]:
@@ -168,7 +178,7 @@ def check_table(table: object, place: str, length: int) -> Shaped[np.ndarray, " 
     index = _text(table.attrs.get("_index", "_index"))
     if index not in table or not isinstance(table[index], h5py.Dataset):
         raise Refusal(f"has no row names (looked for {index!r})", place, REWRITE)
-    names = _read_column(table[index], f"{place}/{index}", length)
+    names = read_column(table[index], f"{place}/{index}", length)
     unique, counts = np.unique(names, return_counts=True)
     if len(unique) != length:
         kind, remedy = ("cell", "obs_names_make_unique") if place == "obs" else ("gene", "var_names_make_unique")
@@ -190,7 +200,7 @@ def check_table(table: object, place: str, length: int) -> Shaped[np.ndarray, " 
 
 def _check_column(column: "h5py.Dataset | h5py.Group", place: str, length: int) -> None:
     if isinstance(column, h5py.Dataset):
-        codes = _read_column(column, place, length)
+        codes = read_column(column, place, length)
         if "categories" in column.attrs:
             _check_codes(codes, _legacy_categories(column, place), place)
         return
@@ -198,13 +208,13 @@ def _check_column(column: "h5py.Dataset | h5py.Group", place: str, length: int) 
     parts = {"categorical": ("codes", "categories")}.get(encoding, ("values", "mask") if encoding in NULLABLE else ())
     if not parts or any(not isinstance(column.get(part), h5py.Dataset) for part in parts):
         raise Refusal(f"a column of unknown kind {encoding!r}", place, "drop the column and write the file again")
-    first = _read_column(column[parts[0]], f"{place}/{parts[0]}", length)
+    first = read_column(column[parts[0]], f"{place}/{parts[0]}", length)
     if encoding == "categorical":
         categories = column["categories"]
-        _read_column(categories, f"{place}/categories", int(categories.size or 0))
+        read_column(categories, f"{place}/categories", int(categories.size or 0))
         _check_codes(first, int(categories.size or 0), place)
     else:
-        _read_column(column["mask"], f"{place}/mask", length)
+        read_column(column["mask"], f"{place}/mask", length)
 
 
 def _legacy_categories(column: h5py.Dataset, place: str) -> int:
@@ -212,7 +222,7 @@ def _legacy_categories(column: h5py.Dataset, place: str) -> int:
     target = column.file[reference] if isinstance(reference, h5py.Reference) else None
     if not isinstance(target, h5py.Dataset) or "/__categories/" not in str(target.name):
         raise Refusal("its categories are not where they belong", place, REWRITE)
-    _read_column(target, place, int(target.size or 0))
+    read_column(target, place, int(target.size or 0))
     return int(target.size or 0)
 
 
@@ -224,7 +234,8 @@ def _check_codes(codes: Shaped[np.ndarray, " cells"], categories: int, place: st
         raise Refusal(f"code {codes[at]} in row {at} is not one of {categories} categories", place, REWRITE)
 
 
-def _read_column(column: h5py.Dataset, place: str, length: int) -> Shaped[np.ndarray, " rows"]:
+def read_column(column: h5py.Dataset, place: str, length: int) -> Shaped[np.ndarray, " rows"]:
+    """Return a list of `length` words or numbers; raise where it is anything else."""
     if column.shape != (length,):
         raise Refusal(f"has shape {column.shape}, not ({length},)", place, REWRITE)
     if h5py.check_string_dtype(column.dtype) is not None:
@@ -272,11 +283,11 @@ def tally_matrix(x: "h5py.Dataset | h5py.Group", place: str, tally: Tally) -> No
     by_cell = MATRICES[_text(x.attrs["encoding-type"])] == "csr"
     major, minor = (tally.cells, tally.genes) if by_cell else (tally.genes, tally.cells)
     pointers = check_pointers(x, place, major, minor)
-    for first, last in _pointer_blocks(pointers):
+    for first, last in pointer_blocks(pointers):
         start, stop = int(pointers[first]), int(pointers[last])
         inner = x["indices"][start:stop].astype(np.int64)
         outer = np.repeat(np.arange(first, last), np.diff(pointers[first : last + 1]))
-        _check_indices(inner, outer, minor, f"{place}/indices", start)
+        check_indices(inner, outer, minor, f"{place}/indices", start)
         rows, columns = (outer, inner) if by_cell else (inner, outer)
         tally.add_entries(rows, columns, x["data"][start:stop])
 
@@ -308,7 +319,7 @@ def check_pointers(x: h5py.Group, place: str, major: int, minor: int) -> Int[np.
     return pointers
 
 
-def _pointer_blocks(pointers: Int[np.ndarray, " pointers"]) -> Iterator[tuple[int, int]]:
+def pointer_blocks(pointers: Int[np.ndarray, " pointers"]) -> Iterator[tuple[int, int]]:
     """Cut the rows into stretches of about `BLOCK_BYTES` of values."""
     most, first, last_row = BLOCK_BYTES // 16, 0, len(pointers) - 1
     while first < last_row:
@@ -318,9 +329,10 @@ def _pointer_blocks(pointers: Int[np.ndarray, " pointers"]) -> Iterator[tuple[in
         first = last
 
 
-def _check_indices(
+def check_indices(
     inner: Int[np.ndarray, " entries"], outer: Int[np.ndarray, " entries"], minor: int, place: str, start: int
 ) -> None:
+    """Raise where an index is outside 0 to `minor` - 1, or occurs twice in one row."""
     wrong = np.flatnonzero((inner < 0) | (inner >= minor))
     if len(wrong):
         at = int(wrong[0])
@@ -339,12 +351,12 @@ def _limit(seconds: int, memory: int) -> None:
             continue
 
 
-def main(arguments: list[str]) -> int:
-    """Walk the file named first, under the limits named next; print the outcome."""
+def main(arguments: list[str], look: Callable[[str], dict[str, object]] = walk) -> int:
+    """Look through the file named first, under the limits named next; print the outcome."""
     path, seconds, memory = arguments[0], int(arguments[1]), int(arguments[2])
     _limit(seconds, memory)
     try:
-        answer: dict[str, object] = {"facts": walk(path)}
+        answer: dict[str, object] = {"facts": look(path)}
     except Refusal as refusal:
         answer = {"refused": [refusal.problem, refusal.place, refusal.remedy]}
     except Exception as error:  # a hostile file may raise anything; whatever it is, the file is not usable

@@ -25,6 +25,8 @@ DATES = (
     re.compile(r"(?P<day>\d{1,2})[-/](?P<month>\d{1,2})(?:[-/]\d{4})?"),
 )
 """Ways in which spreadsheets show a date; `3/9` is read both ways round."""
+LIKE_A_NUMBER_OR_DATE = re.compile(rf"ENSG\d|\d+$|\d{{1,4}}[-/ ]|(?:{'|'.join(MONTHS)})[-/ ]")
+"""The beginning of every name that is understood without being listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,21 @@ class Identifiers:
         if found and MOUSE_SPELLING.fullmatch(name) and not HUMAN_SPELLING.fullmatch(name):
             return Resolved(None, "mouse", found)
         return _one_of(found, "alias")
+
+    def symbols_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Return name -> approved symbol for each name that certainly has one; for very many names at once."""
+        found: dict[str, str] = {}
+        capitals = self._in_capitals
+        for name in names:
+            if name in self.symbols:
+                found[name] = name
+                continue
+            upper = name.strip().upper()
+            if upper in self.other_names or upper in capitals or LIKE_A_NUMBER_OR_DATE.match(upper):
+                symbol = self.approved(name).symbol
+                if symbol is not None:
+                    found[name] = symbol
+        return found
 
     def _by_number(self, name: str) -> Resolved | None:
         """Return what an Ensembl or Entrez number stands for; None for a name that is no number."""

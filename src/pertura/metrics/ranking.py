@@ -1,7 +1,8 @@
 """Does a prediction resemble its own perturbation more than the others?"""
 
-from typing import Literal
+from typing import Literal, no_type_check
 
+import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
@@ -10,6 +11,7 @@ from pertura.core.errors import UsageError
 from pertura.metrics.distance import euclidean
 
 DISTANCES = ("l1", "l2", "cosine")
+MANY = 1e7
 Deltas = Float[np.ndarray, "conditions genes"]
 
 
@@ -25,7 +27,9 @@ def distances(
     if metric not in DISTANCES:
         raise UsageError(f"no distance {metric!r}; there are {', '.join(DISTANCES)}")
     if metric == "l1":
-        return cdist(predicted, observed, "cityblock")
+        if len(predicted) * observed.size < MANY:
+            return cdist(predicted, observed, "cityblock")
+        return _cityblock(np.ascontiguousarray(predicted), np.ascontiguousarray(observed))
     if metric == "l2":
         return euclidean(predicted, observed)
     return 1.0 - _unit(predicted) @ _unit(observed).T
@@ -47,26 +51,6 @@ def discrimination(distance: Float[np.ndarray, "conditions conditions"]) -> Floa
     return np.asarray(1.0 - (nearer + 0.5 * ties) / (size - 1), dtype=np.float64)
 
 
-def discrimination_cell_eval(
-    predicted: Deltas,
-    observed: Deltas,
-    target_columns: Int[np.ndarray, " conditions"],
-    metric: Literal["l1", "l2", "cosine"],
-) -> Float[np.ndarray, " conditions"]:
-    """Return cell-eval's discrimination score: 1 - rank / N, ties by position, each row without its own target gene.
-
-    `target_columns[i]` is the column of the target of row i, -1 where it is not measured (cell-eval 0.8.2,
-    `discrimination_score_{l1,l2,cosine}`). A random prediction scores 0.5 + 1 / (2N), the worst 1 / N.
-    """
-    size = len(predicted)
-    scores = np.empty(size)
-    for i, column in enumerate(target_columns):
-        keep = np.arange(predicted.shape[1]) != column
-        row = distances(predicted[i : i + 1, keep], observed[:, keep], metric)[0]
-        scores[i] = 1.0 - np.flatnonzero(np.argsort(row) == i)[0] / size
-    return scores
-
-
 def within_groups(
     predicted: Deltas,
     observed: Deltas,
@@ -76,11 +60,13 @@ def within_groups(
 ) -> Float[np.ndarray, " conditions"]:
     """Return `discrimination` among conditions of the same group (context); NaN where no gene is kept."""
     scores = np.full(len(predicted), np.nan)
+    if not kept.any():
+        return scores
+    if not kept.all():
+        predicted, observed = predicted[:, kept], observed[:, kept]
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
-        if not kept.any():
-            continue
-        own = np.ix_(rows, np.flatnonzero(kept))
+        own = slice(None) if len(rows) == len(groups) else rows
         scores[rows] = discrimination(distances(predicted[own], observed[own], metric))
     return scores
 
@@ -88,3 +74,22 @@ def within_groups(
 def _unit(deltas: Deltas) -> Deltas:
     size = np.sqrt(np.square(deltas).sum(axis=1, keepdims=True))
     return np.divide(deltas, size, out=np.zeros_like(deltas), where=size > 0)
+
+
+@numba.njit(cache=True, parallel=True, fastmath={"reassoc", "contract"})
+@no_type_check
+def _cityblock(predicted: Deltas, observed: Deltas) -> np.ndarray:
+    """The same sums on all cores, a few rows at a time that stay in cache: twice as fast for many conditions.
+
+    Each sum is taken by one core alone, so the number of cores changes no bit.
+    """
+    size, genes = predicted.shape
+    table = np.empty((size, len(observed)))
+    for block in numba.prange((size + 7) // 8):
+        for j in range(len(observed)):
+            for i in range(8 * block, min(8 * block + 8, size)):
+                total = 0.0
+                for gene in range(genes):
+                    total += abs(predicted[i, gene] - observed[j, gene])
+                table[i, j] = total
+    return table

@@ -49,6 +49,7 @@ _ENTRIES = (
     _baseline("additive", "the changes of the two genes of a pair, added"),
     _baseline("matching-mean", "the mean profile of the singles of a pair that were seen"),
     _baseline("target-only", "only the perturbed gene changes"),
+    _baseline("depth", "control cells thinned to the mean depth of the train perturbations"),
     _baseline("linear", "G K P + b on the principal components of the training screen"),
     _baseline("ridge", "ridge regression on training PCA, or on a prior", takes_prior=True),
     _baseline("nearest-neighbours", "the mean change of the five most similar train perturbations", takes_prior=True),

@@ -82,8 +82,10 @@ class Baseline:
             modes=frozenset(mode for one in bulk.conditions for mode in one.perturbation.modes),
             scale=cells.scale,
         )
+        seen = split.visible(cells)
         memories = {
-            modes: self.rule.learn(Training(cells.genes, part, self.prior)) for modes, part in _by_modes(bulk).items()
+            modes: self.rule.learn(Training(cells.genes, part, self.prior, seen))
+            for modes, part in _by_modes(bulk).items()
         }
         self.__dict__.pop("checkpoint", None)
         self._state = Fitted(scope, split.fingerprint, _prior_facts(self.prior), memories)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import ConfigDict
 
+from pertura.core.cells import Cells
 from pertura.core.perturbation import Condition, Perturbation, Target
 from pertura.data.pseudobulk import Pseudobulk
 from pertura.priors.prior import GenePrior
@@ -19,11 +20,16 @@ Vector = Float[np.ndarray, " genes"]
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """All that a rule may learn from: the pseudobulk of the train conditions on a panel, and perhaps a prior."""
+    """All that a rule may learn from: the pseudobulk of the train conditions on a panel, and perhaps a prior.
+
+    `seen` are the cells a model may see (train and valid conditions, model-side controls), for rules that need more
+    than means.
+    """
 
     genes: tuple[str, ...]
     bulk: Pseudobulk
     prior: GenePrior | None = None
+    seen: Cells | None = None
 
     @cached_property
     def deltas(self) -> Float[np.ndarray, "conditions genes"]:

@@ -2,6 +2,7 @@
 
 from pertura.models.baselines.additive import Additive
 from pertura.models.baselines.context_mean import ContextMean
+from pertura.models.baselines.depth import Depth
 from pertura.models.baselines.linear import Linear
 from pertura.models.baselines.matching_mean import MatchingMean
 from pertura.models.baselines.nearest_neighbours import NearestNeighbours
@@ -20,6 +21,7 @@ RULES: dict[str, type[DeltaRule]] = {
     "additive": Additive,
     "matching-mean": MatchingMean,
     "target-only": TargetOnly,
+    "depth": Depth,
     "linear": Linear,
     "ridge": Ridge,
     "nearest-neighbours": NearestNeighbours,

@@ -1,6 +1,6 @@
 """How often do 95 % intervals cover chance when labels mean nothing? One control pool beside two disjoint ones.
 
-python benchmarks/coverage.py [PERMUTATIONS]
+python benchmarks/interval_coverage.py [PERMUTATIONS]
 """
 
 import sys
