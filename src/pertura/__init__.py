@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pertura.core.split import Split
     from pertura.data.anndata_io import cells_from_anndata, open_cells
     from pertura.data.pseudobulk import training_pseudobulk
-    from pertura.evaluation.evaluate import evaluate
+    from pertura.data.whole_file import to_anndata
     from pertura.evaluation.observed import observe
     from pertura.prediction.predict import predict
+    from pertura.recipes.foreign.in_python import Evaluation, PerturaWarning, evaluate
 
 __version__ = "0.1.0"
 
@@ -28,14 +29,17 @@ _HOMES = {
     "core.split": ("Split",),
     "data.anndata_io": ("cells_from_anndata", "open_cells"),
     "data.pseudobulk": ("training_pseudobulk",),
-    "evaluation.evaluate": ("evaluate",),
+    "data.whole_file": ("to_anndata",),
     "evaluation.observed": ("observe",),
     "prediction.predict": ("predict",),
+    "recipes.foreign.in_python": ("Evaluation", "PerturaWarning", "evaluate"),
 }
 
 __all__ = [
     "Cells",
     "Condition",
+    "Evaluation",
+    "PerturaWarning",
     "Perturbation",
     "PerturbationModel",
     "Prediction",
@@ -46,6 +50,7 @@ __all__ = [
     "observe",
     "open_cells",
     "predict",
+    "to_anndata",
     "training_pseudobulk",
 ]
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_a_prediction_file_is_scored_beside_its_references(command, folder, tmp_path):
     path = folder / "models" / "additive" / "predictions.h5ad"
-    done = command("evaluate", "--predicted", path, "-o", tmp_path / "out", "--name", "mine")
+    done = command("evaluate", "--predicted", path, "-o", tmp_path / "out", "--name", "mine", "--effort", "less")
     assert done.code == 0
     assert done.out.startswith("mine ")
     for name in ("mine", "no-change", "leave-one-out-mean", "ceiling", "floor"):
@@ -42,7 +42,7 @@ def test_runs_are_compared(command, folder, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--metric", "magic"), "--metric magic: the runs have pearson_delta, mse"),
+        (("--metric", "magic"), "--metric magic: the runs have pearson_delta, "),
         (("--subject", "magic"), "no scores of magic; there are additive, no-change"),
     ],
     ids=str,

@@ -67,7 +67,7 @@ def test_shared_controls_are_loud(tmp_path):
         (("norman-500", "--conditions", "x"), UsageError, "give either DATA"),
         (("norman-500", "--rule", "magic"), UsageError, "gears-simulation"),
         (("norman-500", "--folds", 3), UsageError, "does not take --folds"),
-        (("nothing.h5ad",), MissingError, "neither a file nor a bundled data set"),
+        (("nothing.h5ad",), MissingError, "no data set of that name"),
         (("--conditions", "nothing.txt"), MissingError, "no such file"),
         (("--conditions", "nothing.txt", "--mode", "magic"), UsageError, "activation"),
     ],

@@ -7,8 +7,9 @@ from pertura.comparison.compare import compare, comparison_table
 from pertura.comparison.significance import difference
 from pertura.core import Prediction, Provenance
 from pertura.core.errors import BadDataError, UsageError
+from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import evaluate
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.observed import observe
 from pertura.evaluation.table import METRICS
 from screens import pairs_screen
 
@@ -109,12 +110,13 @@ def test_the_table_has_every_model_metric_and_subset_with_what_stands_beside(mod
     made = compare(models)
     table = comparison_table(made).set_index(["model", "metric", "subset"])
     subsets = ["all", "detectable", *sorted(models[0].strata)]
-    assert len(table) == len(models) * len(METRICS) * len(subsets)
+    assert len(table) == len(models) * len(models[0].metrics) * len(subsets)
     for scores in models:
-        for metric in METRICS:
+        for metric in scores.metrics:
             for subset in subsets:
                 row, found = table.loc[(scores.model, metric, subset)], scores.summary(metric, subset)
-                assert (row["score"], row["low"], row["high"]) == (found.value, found.low, found.high)
+                np.testing.assert_equal([row["score"], row["low"], row["high"]], [found.value, found.low, found.high])
+                np.testing.assert_equal(row["scaled"], scores.scaled(metric, subset))
                 assert (row["conditions"], row["valid"], row["undefined"]) == (
                     found.conditions,
                     found.valid,

@@ -16,8 +16,9 @@ from pertura.comparison.significance import difference, difference_from_mean, ho
 from pertura.core import Condition, Mode, Perturbation, Prediction, Provenance
 from pertura.core.errors import BadDataError
 from pertura.evaluation.aggregate import condition_weights, interval, weighted_mean
+from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import evaluate
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.observed import observe
 from planted_priors import judged
 from screens import pairs_screen
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from pertura.core import Prediction, Provenance
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.effort import Effort
+from pertura.evaluation.observed import observe
 from screens import contexts_screen, pairs_screen
 
-QUICK = Effort(bootstrap=60, permutations=30, halves=4, effect_permutations=39)
+QUICK = Effort(bootstrap=30, permutations=15, halves=3, effect_permutations=39)
 MADE = {"pairs": pairs_screen, "contexts": contexts_screen}
 
 
@@ -21,6 +22,16 @@ def answer(observed, means, name="made", fallbacks=None):
     """A prediction of one mean profile for each judged condition."""
     rows = {one: np.asarray(row, dtype=np.float64)[None] for one, row in zip(observed.conditions, means)}
     return Prediction(observed.genes, rows, Provenance(name), fallbacks or {})
+
+
+def populated(observed, means, *, size=13, spread=0.3, name="made", fallbacks=None):
+    """The same with several cells around each profile, whose mean is the profile."""
+    rng = np.random.default_rng(0)
+    cells = {}
+    for one, mean in zip(observed.conditions, means):
+        drawn = spread * rng.standard_normal((size, len(mean)))
+        cells[one] = mean + drawn - drawn.mean(axis=0)
+    return Prediction(observed.genes, cells, Provenance(name), fallbacks or {})
 
 
 def right_change(observed):

@@ -8,8 +8,9 @@ import numpy as np
 from pertura.core import Outline
 from pertura.core.seeds import generator
 from pertura.data.splits import SPLITS
+from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import evaluate
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.observed import observe
 from pertura.models.table import MODELS
 from pertura.prediction.predict import predict
 
@@ -43,8 +44,8 @@ def permuted(cells, seed):
     return replace(cells, codes=codes)
 
 
-def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False, effort=EFFORT) -> Iterator[Judged]:
-    """Fit on permuted labels, predict, score."""
+def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False, effort=EFFORT, metrics=None) -> Iterator[Judged]:
+    """Fit on permuted labels, predict, score; what is undefined for all conditions says nothing."""
     name, options = rule
     mixed = permuted(cells, seed)
     split = SPLITS[name](Outline.of(mixed), seed=seed, shared_controls=shared, **options)
@@ -55,8 +56,9 @@ def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False, effort=EFFO
     answerable = [one for one in sorted(split.test) if not scope.unknown(one.genes)]
     observed = observe(mixed, split, answerable, seed=seed, effort=effort)
     for model, one in fitted.items():
-        scores = evaluate(predict(one, mixed, split, answerable, seed=seed), observed)
+        scores = evaluate(predict(one, mixed, split, answerable, seed=seed), observed, metrics=metrics)
         for metric in scores.metrics:
             found = scores.summary(metric, "all")
             chance = scores.beside(metric, "all")["chance"]
-            yield Judged(model, metric, found.value, found.low, found.high, chance)
+            if np.isfinite([found.value, chance]).all():
+                yield Judged(model, metric, found.value, found.low, found.high, chance)

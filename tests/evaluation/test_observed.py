@@ -8,7 +8,8 @@ from pertura.core import Condition, ControlPartition, Perturbation
 from pertura.core.errors import BadDataError
 from pertura.data.pseudobulk import pseudobulk
 from pertura.evaluation.detectable import detectable, effect_p_values
-from pertura.evaluation.observed import Effort, observe
+from pertura.evaluation.effort import Effort
+from pertura.evaluation.observed import observe
 from screens import measured, pairs_screen, perturbed, reordered, split_of, with_nan
 
 

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
-from judged_screens import MADE, answer, noisy, observed_of
+from judged_screens import MADE, noisy, observed_of, populated
 
 from pertura.core.errors import BadDataError, MissingError
 from pertura.evaluation.evaluate import evaluate
@@ -22,7 +22,7 @@ def judged(screen, seed=0):
     observed = observed_of(screen, seed=seed)
     means = noisy(observed, 0.3)
     means[0] = observed.model_controls[0]
-    return evaluate(answer(observed, means, fallbacks={observed.conditions[1]: "not seen, said so"}), observed)
+    return evaluate(populated(observed, means, fallbacks={observed.conditions[1]: "not seen, said so"}), observed)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,10 @@ def test_scores_come_back_as_they_were_written(scores, tmp_path):
         if isinstance(before, np.ndarray):
             assert before.dtype == after.dtype, field.name
             np.testing.assert_array_equal(before, after, err_msg=field.name)
+        elif field.name == "details":
+            assert list(before) == list(after)
+            for name in before:
+                np.testing.assert_array_equal(before[name], after[name])
         else:
             assert before == after, field.name
     for metric in scores.metrics:
@@ -70,6 +74,8 @@ def test_the_table_has_a_row_for_each_condition_and_no_number_for_what_is_undefi
     for row, metric in enumerate(scores.metrics):
         np.testing.assert_allclose(pd.to_numeric(table[metric]), scores.values[row], rtol=1e-12)
     np.testing.assert_array_equal(pd.to_numeric(table["effect_p"]), scores.effect_p)
+    for side in ("observed", "predicted"):
+        np.testing.assert_array_equal(table[f"significant_{side}"], scores.details[f"significant_{side}"])
 
 
 def test_the_aggregates_count_what_is_defined_and_name_what_stands_beside(scores):
@@ -79,15 +85,17 @@ def test_the_aggregates_count_what_is_defined_and_name_what_stands_beside(scores
         defined = values[np.isfinite(values)]
         column = table[metric]
         assert (column["count"], column["null_count"]) == (len(defined), len(values) - len(defined))
-        assert column["mean"] == pytest.approx(defined.mean())
-        assert column["std"] == pytest.approx(defined.std(ddof=1))
-        assert (column["min"], column["max"]) == (defined.min(), defined.max())
+        assert column["mean"] == pytest.approx(defined.mean() if len(defined) else np.nan, nan_ok=True)
+        if len(defined) > 1:
+            assert column["std"] == pytest.approx(defined.std(ddof=1))
+        if len(defined):
+            assert (column["min"], column["max"]) == (defined.min(), defined.max())
         for tail, subset in (("", "all"), ("_detectable", "detectable")):
             summary = scores.summary(metric, subset)
-            assert column[f"score{tail}"] == summary.value
-            assert (column[f"ci_low{tail}"], column[f"ci_high{tail}"]) == (summary.low, summary.high)
-            for name, value in scores.beside(metric, subset).items():
-                assert column[f"{name}{tail}"] == value
+            told = {"score": summary.value, "ci_low": summary.low, "ci_high": summary.high}
+            told |= {**scores.beside(metric, subset), "scaled": scores.scaled(metric, subset)}
+            for name, value in told.items():
+                assert column[f"{name}{tail}"] == pytest.approx(value, nan_ok=True, rel=0)
 
 
 def test_a_condition_of_several_strata_is_listed_under_each(scores):
@@ -105,7 +113,7 @@ def test_a_folder_without_scores_is_missing(tmp_path):
     "change",
     [
         {"format": "another"},
-        {"version": 2},
+        {"version": 3},
         {"conditions": 3},
         {"conditions": []},
         {"metrics": ["mse"]},

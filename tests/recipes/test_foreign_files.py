@@ -9,13 +9,16 @@ import pytest
 from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.evaluation.files import read_scores
 from pertura.models.table import MODELS
-from pertura.recipes.foreign import Files, Reading, evaluate_files
+from pertura.recipes.foreign.asked import Asked
+from pertura.recipes.foreign.evaluating import evaluate_files
+from pertura.recipes.foreign.files import Files, Reading
 from pertura.recipes.run import run
 from small_runs import lines_file, pairs_file, small_recipe
 
 pytestmark = pytest.mark.slow  # whole runs
 
 REFERENCES = {"no-change", "leave-one-out-mean"}
+QUICK = Asked(effort="less")
 MEASURED = {"genes": 30, "targets": 5, "pairs": 0, "cells_per_condition": 12, "controls_per_line": 40}
 
 
@@ -60,13 +63,13 @@ def test_a_runs_own_file_gets_the_scores_of_the_run(tmp_path, pairs):
 @pytest.mark.slow
 def test_a_file_of_a_reference_takes_its_place(finished, tmp_path):
     path = finished / "models" / "no-change" / "predictions.h5ad"
-    made = evaluate_files(Files(path), Reading(), tmp_path)
+    made = evaluate_files(Files(path), Reading(), tmp_path, asked=QUICK)
     assert sorted(one.model for one in made.comparison.scores) == ["leave-one-out-mean", "no-change"]
 
 
 def test_observed_cells_predict_themselves_beyond_the_ceiling(observed, tmp_path):
     predicted = altered(observed, tmp_path, renumbered)
-    made = evaluate_files(Files(predicted, observed, name="perfect"), Reading(), tmp_path / "out")
+    made = evaluate_files(Files(predicted, observed, name="perfect"), Reading(), tmp_path / "out", asked=QUICK)
     scores = made.comparison.of("perfect")
     assert scores.summary("pearson_delta", "all").value > scores.beside("pearson_delta", "all")["ceiling"]
     np.testing.assert_allclose(scores.values[scores.row("mse")], 0, atol=1e-12)
@@ -78,7 +81,7 @@ def test_observed_conditions_that_were_not_predicted_are_named_and_not_judged(ob
     labels = anndata.read_h5ad(observed).obs["target_gene"].astype(str)
     left_out = sorted(set(labels) - {"non-targeting"})[-1]
     predicted = altered(observed, tmp_path, lambda cells: cells[(labels != left_out).to_numpy()])
-    made = evaluate_files(Files(predicted, observed, name="some"), Reading(), tmp_path / "out")
+    made = evaluate_files(Files(predicted, observed, name="some"), Reading(), tmp_path / "out", asked=QUICK)
     assert left_out not in {one.perturbation.label for one in made.comparison.scores[0].conditions}
     assert f"observed but not predicted, and so not judged: 1 ({left_out}" in " | ".join(made.warnings)
 
@@ -88,7 +91,7 @@ def test_train_cells_bring_every_baseline_without_what_is_judged(observed, tmp_p
     labels = anndata.read_h5ad(observed).obs["target_gene"].astype(str)
     tested = sorted(set(labels) - {"non-targeting"})[:2]
     test = altered(observed, tmp_path, lambda cells: cells[labels.isin([*tested, "non-targeting"]).to_numpy()])
-    made = evaluate_files(Files(test, test, observed, name="mine"), Reading(), tmp_path / "out")
+    made = evaluate_files(Files(test, test, observed, name="mine"), Reading(), tmp_path / "out", asked=QUICK)
     assert {one.model for one in made.comparison.scores} == {"mine", *REFERENCES, *MODELS}
     told = " | ".join(made.warnings)
     assert f"{len(tested)} conditions of the train cells are judged and were not shown" in told
@@ -102,7 +105,7 @@ def test_train_cells_bring_every_baseline_without_what_is_judged(observed, tmp_p
         (lambda cells: cells[:, 1:], "of the genes, 1 are missing"),
         (lambda cells: cells[cells.obs["target_gene"] != "non-targeting"], "control"),
         (lambda cells: cells.X.__setitem__((3, 4), np.nan), r"X\[3, 4\] .*1 NaN values"),
-        (lambda cells: setattr(cells, "X", np.rint(np.expm1(cells.X) / 100)), "predicted cells are counts, observed"),
+        (lambda cells: setattr(cells, "X", np.rint(np.expm1(cells.X))), "predicted cells are counts, observed"),
         (
             lambda cells: cells.obs.drop(columns="perturbation_type", inplace=True),
             "perturbed by unspecified.*give --mode",
@@ -121,7 +124,7 @@ def test_what_would_be_misjudged_is_refused(change, message, observed, tmp_path)
 
     predicted = altered(observed, tmp_path, dense)
     with pytest.raises((BadDataError, UsageError), match=message) as refused:
-        evaluate_files(Files(predicted, observed), Reading(), tmp_path / "out")
+        evaluate_files(Files(predicted, observed), Reading(), tmp_path / "out", asked=QUICK)
     assert refused.value.exit_code == 3
     assert not (tmp_path / "out").exists()
 
@@ -139,7 +142,7 @@ def test_what_cannot_be_meant_is_refused_first(observed, finished, tmp_path):
         with pytest.raises(error, match=message):
             evaluate_files(files, reading, tmp_path / "out")
     with pytest.raises(UsageError, match="no preset 'magic'"):
-        evaluate_files(Files(own), Reading(), tmp_path / "out", preset="magic")
+        evaluate_files(Files(own), Reading(), tmp_path / "out", asked=Asked("magic"))
     assert not (tmp_path / "out").exists()
 
 
@@ -164,5 +167,5 @@ def test_a_name_in_a_file_does_not_lead_out_of_the_folder(finished, tmp_path):
 def test_several_contexts_are_judged_each_with_its_controls(tmp_path):
     data = lines_file(tmp_path, genes=30, targets=4)
     predicted = altered(data, tmp_path, renumbered)
-    made = evaluate_files(Files(predicted, data, name="mine"), Reading(), tmp_path / "out")
+    made = evaluate_files(Files(predicted, data, name="mine"), Reading(), tmp_path / "out", asked=QUICK)
     assert {one.context for one in made.comparison.of("mine").conditions} == {"line-a", "line-b"}

@@ -49,8 +49,12 @@ def application() -> typer.Typer:
     from pertura.cli.compare import compare
     from pertura.cli.data import data
     from pertura.cli.evaluate import evaluate
+    from pertura.cli.import_ import import_application
     from pertura.cli.inspect import inspect
+    from pertura.cli.plot import plot_application
+    from pertura.cli.prepare import prepare
     from pertura.cli.prior import prior_application
+    from pertura.cli.quality import quality
     from pertura.cli.run import run
     from pertura.cli.split import split
 
@@ -62,9 +66,11 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (run, inspect, split, evaluate, compare, data):
+    for command in (run, inspect, prepare, quality, split, evaluate, compare, data):
         app.command()(command)
     app.add_typer(prior_application(), name="prior")
+    app.add_typer(import_application(), name="import")
+    app.add_typer(plot_application(), name="plot")
     return app
 
 

@@ -1,26 +1,23 @@
 """`pertura inspect`: how a screen is read and why, and what its owner may not know about it."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pertura.core.cells import Scale
-    from pertura.data.anndata_io import Screen
-    from pertura.data.overview import Overview
-
-SHOWN = 10
-
-File = Annotated[Path, typer.Argument(help="An AnnData file (.h5ad), or a dataset.toml made from one.")]
+File = Annotated[Path, typer.Argument(help="An AnnData file (.h5ad), a dataset.toml, or a published data set by name.")]
 PerturbationColumn = Annotated[
     str | None, typer.Option(help="Column of obs that says which genes are perturbed in a cell.")
 ]
 Controls = Annotated[
     list[str] | None, typer.Option(help="Label of unperturbed cells in that column; give it again for each label.")
+]
+TargetColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="Column that holds one of the genes perturbed together, as gene_1; give it again for each."),
+]
+ControlColumn = Annotated[
+    str | None, typer.Option(help="Column of yes and no that marks unperturbed cells. none to go by labels alone.")
 ]
 Separator = Annotated[str | None, typer.Option(help="What stands between genes perturbed together, as + in A+B.")]
 GuideSeparator = Annotated[
@@ -46,10 +43,30 @@ GeneColumn = Annotated[
 WholeTranscriptome = Annotated[
     bool | None, typer.Option("--whole-transcriptome/--panel-only", help="Whether X holds all genes of a cell or some.")
 ]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Label whose cells are left out; give it again for each label.")
+]
+NotGenes = Annotated[
+    Literal["exclude", "keep"] | None,
+    typer.Option(help="Labels that name no gene, as drugs do: leave their cells out, or take the names as genes."),
+]
+RepeatedGenes = Annotated[
+    Literal["exclude", "once"] | None,
+    typer.Option(help="Labels that name a gene twice, as A+A: left out unless taken as naming it once."),
+]
+Doses = Annotated[
+    Literal["exclude", "pool"] | None,
+    typer.Option(help="Cells at another dose than the commonest: left out unless all doses are pooled."),
+]
+GeneNames = Annotated[
+    Literal["file", "approved"] | None,
+    typer.Option(help="Call genes as the file does, or by their approved symbols where these are certain."),
+]
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Where to write down the reading, for later commands to take.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a dataset.toml that describes another file.")]
+Full = Annotated[bool, typer.Option("--full", help="Print every name and note, and what each bundled prior knows.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of tables.")]
 
 
@@ -57,7 +74,9 @@ def inspect(
     file: File,
     *,
     perturbation_column: PerturbationColumn = None,
+    target_column: TargetColumns = None,
     control: Controls = None,
+    control_column: ControlColumn = None,
     separator: Separator = None,
     guide_separator: GuideSeparator = None,
     mode: HowPerturbed = None,
@@ -67,151 +86,33 @@ def inspect(
     library_size_column: LibrarySizeColumn = None,
     gene_column: GeneColumn = None,
     whole_transcriptome: WholeTranscriptome = None,
+    exclude: Exclude = None,
+    not_genes: NotGenes = None,
+    repeated_genes: RepeatedGenes = None,
+    doses: Doses = None,
+    gene_names: GeneNames = None,
     output: Output = Path("dataset.toml"),
     force: Force = False,
+    full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """Say how a screen is read and why, what it holds, and what to watch; write the reading to dataset.toml."""
-    from pertura.data.anndata_io import open_screen
+    flags = dict(locals())
+    for name in ("file", "output", "force", "full", "as_json"):
+        del flags[name]
+    from pertura.cli.inspected import as_json_text, inspected, print_inspected
+    from pertura.data.datasets.named import known_file
     from pertura.data.manifest import check_target, write_manifest
-    from pertura.data.overview import overview
 
+    file = known_file(file)
     described = file.suffix == ".toml"
     if not described:
         check_target(output, file, force=force)
-    screen = open_screen(
-        file,
-        perturbation_column=perturbation_column,
-        control=control or None,
-        separator=separator,
-        guide_separator=guide_separator,
-        mode=mode,
-        mode_column=mode_column,
-        context_column=context_column or None,
-        batch_column=batch_column,
-        library_size_column=library_size_column,
-        gene_column=gene_column,
-        whole_transcriptome=whole_transcriptome,
-    )
-    found = overview(screen.cells)
-    if not described:
-        write_manifest(output, file, screen.reading, force=force)
+    found = inspected(file, {name: value for name, value in flags.items() if value not in (None, [])}, full=full)
     written = None if described else output
-    if as_json:
-        typer.echo(_json(screen, found, written))
-    else:
-        _print(screen, found, written)
-
-
-def _json(screen: "Screen", found: "Overview", written: Path | None) -> str:
-    import dataclasses
-    import json
-
-    from pertura.data.conventions import READING
-
-    content = {
-        "file": str(screen.path),
-        "facts": dataclasses.asdict(screen.facts),
-        "reading": READING.dump_python(screen.reading, mode="json"),
-        "screen": dataclasses.asdict(found),
-        "notes": list(screen.cells.notes),
-        "manifest": None if written is None else str(written),
-    }
-    return json.dumps(content, indent=2, ensure_ascii=False)
-
-
-def _print(screen: "Screen", found: "Overview", written: Path | None) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=False)
-    facts = screen.facts
-    console.print(f"{screen.path.name}: {found.cells:,} cells x {found.genes:,} genes", style="bold")
-    console.print(f"stored {facts.layout} as {facts.dtype}, {facts.density:.1%} of the values are not 0")
-    _print_list(console, f"Read as {screen.reading.convention}, because", screen.reading.evidence)
-    _print_list(console, f"Scale: {_scale(screen.reading.scale)}", screen.reading.scale.evidence.split("; "))
-    _print_conditions(console, found)
-    _print_contexts(console, found)
-    _print_targets(console, found)
-    _print_list(console, "Watch out", (*found.warnings, *screen.cells.notes), style="yellow")
     if written is not None:
-        console.print(f"\nwrote {written}; later commands take it in place of the file")
-
-
-def _print_list(console: "Console", title: str, lines: Iterable[str], style: str = "") -> None:
-    from rich.table import Table
-
-    shown = [line for line in dict.fromkeys(lines) if line]
-    if not shown:
-        return
-    console.print(f"\n{title}", style="bold")
-    grid = Table.grid(padding=(0, 1), pad_edge=False)
-    for line in shown:
-        grid.add_row("  -", line, style=style)
-    console.print(grid)
-
-
-def _scale(scale: "Scale") -> str:
-    if scale.kind == "counts":
-        return "counts"
-    import math
-
-    target = f"{scale.target_sum:,.6g} per cell" if scale.target_sum else "an unknown sum per cell"
-    names = {math.e: "natural logarithm", 2.0: "logarithm of base 2", 10.0: "logarithm of base 10"}
-    base = names.get(scale.log_base, f"base {scale.log_base:g}") if scale.log_base else "a logarithm of unknown base"
-    return f"normalised to {target}, {base}"
-
-
-def _print_conditions(console: "Console", found: "Overview") -> None:
-    spread = found.conditions
-    sorts = f"{found.singles:,} singles, {found.pairs:,} pairs" + f", {found.larger:,} of more genes" * bool(
-        found.larger
-    )
-    smallest = ", ".join(f"{name} ({size:,})" for name, size in found.smallest[:5])
-    lines = [
-        f"perturbations: {sorts}",
-        f"conditions: {spread.groups:,} with {spread.smallest:,} / {spread.median:,.0f} / {spread.largest:,} cells "
-        "(smallest / median / largest)",
-        f"smallest: {smallest}" if smallest else "",
-        f"control cells: {found.controls:,}",
-    ]
-    if found.batches.groups:
-        spread = found.batches
-        lines.append(
-            f"batches: {spread.groups:,} with {spread.smallest:,} / {spread.median:,.0f} / {spread.largest:,} cells"
-        )
-    alone = found.unmatched[:SHOWN]
-    if alone:
-        lines.append("without controls: " + ", ".join(f"{c or 'screen'} in batch {b} ({n:,})" for c, b, n in alone))
-    _print_list(console, "Screen", lines)
-
-
-def _print_contexts(console: "Console", found: "Overview") -> None:
-    from rich.table import Table
-
-    if len(found.contexts) < 2:
-        return
-    table = Table("context", box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    for column in ("controls", "conditions", "smallest", "median", "largest"):
-        table.add_column(column, justify="right")
-    table.add_column("mode")
-    for one in found.contexts:
-        spread = one.conditions
-        numbers = (one.controls, spread.groups, spread.smallest, spread.median, spread.largest)
-        table.add_row(one.name, *(f"{number:,.0f}" for number in numbers), ", ".join(one.modes))
-    console.print()
-    console.print(table)
-
-
-def _print_targets(console: "Console", found: "Overview") -> None:
-    if not found.outside:
-        _print_list(console, "Targets", [f"all {found.targets:,} targets are in the panel"])
-        return
-    named = ", ".join(found.outside[:SHOWN]) + (" ..." if len(found.outside) > SHOWN else "")
-    _print_list(
-        console,
-        "Targets",
-        [
-            f"{len(found.outside):,} of {found.targets:,} are not in the panel: {named}",
-            "these can be learnt and predicted, but whether they were hit cannot be checked in this file",
-        ],
-    )
+        write_manifest(written, file, found.screen.reading, force=force)
+    if as_json:
+        typer.echo(as_json_text(found, written))
+    else:
+        print_inspected(found, written, full=full)

@@ -16,7 +16,7 @@ def run(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A recipe (demo), a bundled data set (norman-500), an .h5ad, a dataset.toml, or a run's recipe.toml.",
+            help="A recipe (demo), a data set by name (norman-500), an .h5ad, a dataset.toml, or a run's recipe.toml.",
         ),
     ],
     *,
@@ -102,14 +102,14 @@ def _recipe(what: str, own: tuple[str, ...], knowing: tuple[str, ...]) -> "Recip
     import pydantic
 
     from pertura.core.errors import UsageError
-    from pertura.data.datasets import DATASETS
+    from pertura.data.datasets.named import is_name
     from pertura.recipes.recipe import refusal
     from pertura.recipes.table import RECIPES, baselines, with_models, with_priors
 
     if what in RECIPES:
         return with_models(with_priors(RECIPES[what](), knowing), own)
-    data = what if what in DATASETS else str(Path(what).resolve())
-    name = what if what in DATASETS else Path(what).stem
+    data = what if is_name(what) else str(Path(what).resolve())
+    name = what if is_name(what) else Path(what).stem
     try:
         return with_models(with_priors(baselines(data, name=name), knowing), own)
     except pydantic.ValidationError as error:

@@ -49,6 +49,7 @@ def compare(scores: Sequence[Scores], *, subject: str | None = None, metric: str
     """
     _check_comparable(scores)
     headline = metric or PRESETS[scores[0].preset.partition("/")[0]].headline
+    _check_headline(scores, headline)
     subset = "detectable" if scores[0].detectable.any() else "all"
     ranked = [one.model for one in _ranked(scores, headline, subset)]
     first = subject if subject is not None else ranked[0]
@@ -87,6 +88,21 @@ def _check_comparable(scores: Sequence[Scores]) -> None:
         check_pairable(scores[0], one)
 
 
+def _check_headline(scores: Sequence[Scores], metric: str) -> None:
+    """Raise where a metric cannot rank the models."""
+    lacking = [one for one in scores if metric not in one.metrics]
+    if lacking:
+        why = lacking[0].undone.get(metric, "it was not asked for")
+        raise UsageError(f"{lacking[0].model} was not judged by {metric} ({why}); there are {_common(scores)}")
+    if METRICS[metric].better == "nearer":
+        raise UsageError(f"{metric} is best in the middle and ranks no models; there are {_common(scores)}")
+
+
+def _common(scores: Sequence[Scores]) -> str:
+    names = [name for name in scores[0].metrics if all(name in one.metrics for one in scores)]
+    return ", ".join(name for name in names if METRICS[name].better != "nearer")
+
+
 def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str, object]:
     one = scores.summary(metric, subset)
     mine = scores.among(subset)
@@ -101,6 +117,7 @@ def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str,
         "high": one.high,
         "best": METRICS[metric].best,
         **scores.beside(metric, subset),
+        "scaled": scores.scaled(metric, subset),
         "conditions": one.conditions,
         "valid": one.valid,
         "undefined": one.undefined,
@@ -114,12 +131,10 @@ def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str,
 
 
 def _ranked(scores: Sequence[Scores], metric: str, subset: str) -> list[Scores]:
-    sign = -1.0 if METRICS[metric].higher_is_better else 1.0
-
     def place(one: Scores) -> tuple[bool, bool, float, str]:
-        value = one.summary(metric, subset).value
+        merit = float(METRICS[metric].merit(np.asarray(one.summary(metric, subset).value)))
         stand_in = all(condition in one.fallbacks for condition in one.conditions)
-        return is_control(one.model), stand_in, sign * value if np.isfinite(value) else np.inf, one.model
+        return is_control(one.model), stand_in, -merit if np.isfinite(merit) else np.inf, one.model
 
     return sorted(scores, key=place)
 

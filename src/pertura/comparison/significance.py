@@ -54,20 +54,22 @@ def difference_from_mean(
 ) -> Difference:
     """Return the paired difference of a model from the mean of several, which goes by `name`.
 
-    The mean is taken within each condition and draw; a condition that any of them has no score for is left out.
+    The mean is taken within each condition and draw; a condition that any of them has no score for is left out. Where
+    one of them was not judged by the metric, nothing can be said and `conditions` is 0.
     """
     for one in others:
         check_pairable(first, one)
-    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    if any(metric not in one.metrics for one in (first, *others)):
+        return Difference(first.model, name, metric, float("nan"), float("nan"), float("nan"), 0)
     mine = first.among(subset)
     a, a_draws = _filled(first, metric, subset)
     sides = [_filled(one, metric, subset) for one in others]
-    gap = sign * (a - sum(values for values, _ in sides) / len(sides))
+    gap = a - sum(values for values, _ in sides) / len(sides)
     both = np.isfinite(gap)
     if not both.any():
         return Difference(first.model, name, metric, float("nan"), float("nan"), float("nan"), 0)
     point = float(gap[both].mean())
-    apart = sign * (a_draws - sum(draws for _, draws in sides) / len(sides))
+    apart = a_draws - sum(draws for _, draws in sides) / len(sides)
     draws = weighted_mean(apart[:, both], first.weights[:, mine][:, both])
     clusters = independent_clusters([one for one, taken in zip(first.conditions, mine) if taken])
     low, high = interval(point, draws, "none", clusters)
@@ -112,12 +114,12 @@ def holm(p_values: Float[np.ndarray, " hypotheses"]) -> Float[np.ndarray, " hypo
 def _filled(
     scores: Scores, metric: str, subset: str
 ) -> tuple[Float[np.ndarray, " conditions"], Float[np.ndarray, "draws conditions"]]:
-    """Return scores and draws of a subset; what is undefined counts as the metric states."""
-    row, mine, constant = scores.row(metric), scores.among(subset), METRICS[metric].undefined_as
+    """Return scores and draws of a subset, more being better; what is undefined counts as the metric states."""
+    rule, row, mine = METRICS[metric], scores.row(metric), scores.among(subset)
     values, draws = scores.values[row][mine], scores.bootstrap[row][:, mine]
-    if constant is None:
-        return values, draws
-    return np.where(np.isfinite(values), values, constant), np.where(np.isfinite(draws), draws, constant)
+    if rule.undefined_as is not None:
+        values, draws = (np.where(np.isfinite(one), one, rule.undefined_as) for one in (values, draws))
+    return rule.merit(values), rule.merit(draws)
 
 
 def check_pairable(first: Scores, second: Scores) -> None:

@@ -12,7 +12,7 @@ from pertura.core.perturbation import Condition
 from pertura.core.seeds import generator
 
 COVERAGE = 0.95
-Link = Literal["fisher", "log", "unit", "none"]
+Link = Literal["fisher", "log", "unit", "skill", "ratio", "none"]
 Change = Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 
 
@@ -25,6 +25,9 @@ LINKS: dict[str, tuple[Change, Change]] = {
     "fisher": (lambda r: np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)), np.tanh),
     "log": (lambda error: np.log(np.maximum(error, 1e-300)), np.exp),
     "unit": (_same, lambda share: np.clip(share, 0.0, 1.0)),
+    # 1 - an error in units of another: the logarithm of that error, turned so that more stays more
+    "skill": (lambda r: -np.log(np.maximum(1 - r, 1e-300)), lambda u: 1 - np.exp(-u)),
+    "ratio": (_same, lambda r: np.maximum(r, 0.0)),
     "none": (_same, _same),
 }
 

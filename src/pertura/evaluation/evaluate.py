@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 
-from pertura.core.errors import BadDataError
 from pertura.core.perturbation import Condition
 from pertura.core.prediction import Prediction
 from pertura.evaluation import nulls
@@ -21,10 +20,11 @@ from pertura.evaluation.aggregate import (
     weighted_mean,
 )
 from pertura.evaluation.observed import Means, Observed
+from pertura.evaluation.predicted import Predicted
 from pertura.evaluation.presets import PRESETS, chosen
-from pertura.evaluation.table import METRICS
+from pertura.evaluation.table import METRICS, Metric
 
-RESOLUTION = 2e-6
+FLOODED = 3
 SMALL_PRODUCT = 1e9
 Table = Float[np.ndarray, "metrics conditions"]
 
@@ -34,7 +34,9 @@ class Scores:
     """Scores of one model: rows of every table are `metrics`, columns `conditions`.
 
     `bootstrap[m, b, c]` is the score against redrawn cells, `permuted[m, p, c]` against permuted labels; `floor` and
-    `ceiling` as the metric defines them. `fallbacks` names the conditions the model could not represent.
+    `ceiling` as the metric defines them. `fallbacks` names the conditions the model could not represent, `undone` the
+    metrics that have no row, with the reason. `details` are numbers for each condition that are no scores. `notes` say
+    what needs no action: how often draws were made, how often the rank test errs.
     """
 
     model: str
@@ -56,6 +58,9 @@ class Scores:
     seed: int
     shared_controls: bool = False
     warnings: tuple[str, ...] = field(default=())
+    undone: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Float[np.ndarray, " conditions"]] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=())
 
     def row(self, metric: str) -> int:
         """Return the row of a metric."""
@@ -78,14 +83,15 @@ class Scores:
 
     def beside(self, metric: str, subset: str = "detectable") -> dict[str, float]:
         """Return floor, permuted-label value, chance and ceiling of a metric over a subset."""
-        row, mine = self.row(metric), self.among(subset)
+        row, mine, rule = self.row(metric), self.among(subset), METRICS[metric]
         permuted = self.permuted_score(metric, subset).value
-        chance = METRICS[metric].chance
+        # where nothing is significant a score of gene sets is undefined, in a half as in the whole
+        blank = rule.undefined_as if rule.needs == "tests" else None
         return {
-            "floor": _mean(self.floor[row][mine]),
+            "floor": _mean(self.floor[row][mine], blank),
             "permuted": permuted,
-            "chance": permuted if chance is None else chance,
-            "ceiling": _mean(self.ceiling[row][mine]),
+            "chance": permuted if rule.chance is None else rule.chance,
+            "ceiling": _mean(self.ceiling[row][mine], blank),
         }
 
     def permuted_score(self, metric: str, subset: str = "detectable") -> Summary:
@@ -102,6 +108,19 @@ class Scores:
         valid = int(defined.all(axis=0).sum())
         return Summary(value, float(ends[0]), float(ends[1]), int(mine.sum()), valid, int(mine.sum()) - valid)
 
+    def scaled(self, metric: str, subset: str = "detectable") -> float:
+        """Return where the mean score lies between floor (0) and ceiling (1); NaN where the ceiling is no better.
+
+        The floor, not a baseline's score, is the zero: it is the same for whatever else is judged. A ceiling of half
+        the cells makes the scaled score too large; `Metric.from_half` says where that is so.
+        """
+        rule, beside = METRICS[metric], self.beside(metric, subset)
+        value, low, high = (
+            float(rule.merit(np.asarray(one)))
+            for one in (self.summary(metric, subset).value, beside["floor"], beside["ceiling"])
+        )
+        return (value - low) / (high - low) if high > low else float("nan")
+
 
 def evaluate(
     prediction: Prediction,
@@ -112,23 +131,27 @@ def evaluate(
 ) -> Scores:
     """Return the scores of a prediction against the observed side.
 
-    Raises `BadDataError` where the genes differ in set or order, a judged condition was not predicted, or a predicted
-    value is not finite. Leaving out a metric never changes another.
+    A metric that cannot be worked out for any condition (a prediction of means has no cells) has no row; `undone` says
+    why. Raises `BadDataError` where the genes differ in set or order, a judged condition was not predicted, or a
+    predicted value is not finite. Leaving out a metric never changes another.
     """
-    predicted = predicted_means(prediction, observed)
-    rows = chosen(preset, metrics)
-    plain = nulls.sides(observed, predicted)
-    with _threads_for(predicted):
-        bootstrap = nulls.bootstrap_scores(rows, observed, predicted)
-        permuted = nulls.permuted_scores(rows, observed, predicted)
+    predicted = Predicted.of(prediction, observed)
+    asked = chosen(preset, metrics)
+    undone = {metric.name: why for metric in asked if (why := _why_not(metric, predicted))}
+    rows = [metric for metric in asked if metric.name not in undone]
+    with _threads_for(predicted.means):
+        bootstrap = nulls.bootstrap_scores(rows, predicted)
+        permuted = nulls.permuted_scores(rows, predicted)
+        values = nulls.plain_scores(rows, predicted)
+    tested = any(metric.needs == "tests" for metric in rows)
     return Scores(
         model=prediction.provenance.model,
         preset=f"{preset}/{PRESETS[preset].version}",
         metrics=tuple(metric.name for metric in rows),
         conditions=observed.conditions,
-        values=np.stack([metric.score(plain) for metric in rows]),
-        floor=np.stack([nulls.floor(metric, observed) for metric in rows]),
-        ceiling=np.stack([nulls.ceiling(metric, observed) for metric in rows]),
+        values=values,
+        floor=_stacked([nulls.floor(metric, observed) for metric in rows], values),
+        ceiling=_stacked([nulls.ceiling(metric, observed) for metric in rows], values),
         permuted=permuted,
         bootstrap=bootstrap,
         weights=condition_weights(observed.conditions, bootstrap.shape[1], observed.seed),
@@ -140,8 +163,54 @@ def evaluate(
         split=observed.split,
         seed=observed.seed,
         shared_controls=observed.shared_controls,
-        warnings=observed.warnings,
+        warnings=(*observed.warnings, *(_flooded(predicted) if tested else ())),
+        undone=undone,
+        details=_details(predicted) if tested else {},
+        notes=(*observed.notes, *(_calibrated(observed) if tested else ())),
     )
+
+
+def _why_not(metric: Metric, predicted: Predicted) -> str:
+    """Why a metric has no row; empty where it has one."""
+    if metric.needs != "means" and not predicted.has_cells:
+        return "needs cells: the prediction is one mean profile for each condition"
+    if metric.variant_of is not None and predicted.observed.kept.all():
+        return f"equals {metric.variant_of}: the panel has none of the perturbed genes"
+    return ""
+
+
+def _stacked(rows: Sequence[Float[np.ndarray, " conditions"]], like: Table) -> Table:
+    return np.asarray(rows, dtype=np.float64).reshape(like.shape)
+
+
+def _details(predicted: Predicted) -> dict[str, Float[np.ndarray, " conditions"]]:
+    """Numbers of significant genes, for each condition: no scores, but what scores of gene sets rest on."""
+    observed = predicted.observed
+    counts = {"observed": observed.calls.plain.direction, "predicted": predicted.calls.direction}
+    found = {f"significant_{side}": (called != 0).sum(axis=1).astype(np.float64) for side, called in counts.items()}
+    by_batch = observed.significant_by_batch
+    return found if np.isnan(by_batch).all() else {**found, "significant_by_batch": by_batch}
+
+
+def _flooded(predicted: Predicted) -> list[str]:
+    """Say where far more genes are significant than were observed: then sets overlap by their size."""
+    totals = [int((one.direction != 0).sum()) for one in (predicted.calls, predicted.observed.calls.plain)]
+    if totals[0] <= FLOODED * max(totals[1], 1):
+        return []
+    times = f"{totals[0] / totals[1]:.1f} times as many" if totals[1] else "many"
+    return [
+        f"{totals[0]:,} genes are significant in predicted cells, {totals[1]:,} in observed ones ({times}): predicted "
+        "cells vary too little or differ from control in shape; recall and direction of significant genes say little"
+    ]
+
+
+def _calibrated(observed: Observed) -> list[str]:
+    """Say how often the rank test calls a gene where nothing was done."""
+    return [
+        f"rank tests of control cells against control cells{f' of {one.context}' if one.context else ''}: {one.told}"
+        + ("; the test is not calibrated here" if one.suspicious else "")
+        for one in observed.false_positives
+    ]
 
 
 def _threads_for(predicted: Means) -> AbstractContextManager[object]:
@@ -150,29 +219,7 @@ def _threads_for(predicted: Means) -> AbstractContextManager[object]:
     return threadpool_limits(1, "blas") if conditions * conditions * genes < SMALL_PRODUCT else nullcontext()
 
 
-def predicted_means(prediction: Prediction, observed: Observed) -> Means:
-    """Return the mean of each judged condition's predicted cells, in the order of the observed side.
-
-    A gene whose mean lies within `RESOLUTION` of the control mean has not changed: cells are stored in float32, and
-    the rounding of a "no change" must not be scored as a direction.
-    """
-    name = prediction.provenance.model
-    if prediction.genes != observed.genes:
-        same = set(prediction.genes) == set(observed.genes)
-        raise BadDataError(
-            f"{name}: predicted and observed genes differ{' in order' if same else ''}",
-            remedy="predict on the observed panel, in its order",
-        )
-    missing = [one.label for one in observed.conditions if one not in prediction.cells]
-    if missing:
-        raise BadDataError(f"{name}: no prediction for {len(missing)} judged conditions: {', '.join(missing[:6])}")
-    means = np.asarray([prediction.mean(one) for one in observed.conditions])
-    broken = np.flatnonzero(~np.isfinite(means).all(axis=1))
-    if len(broken):
-        raise BadDataError(f"{name}: predicted values of {observed.conditions[broken[0]].label} are not finite")
-    return np.where(np.abs(means - observed.model_controls) <= RESOLUTION, observed.model_controls, means)
-
-
-def _mean(values: Float[np.ndarray, " _"]) -> float:
-    usable = values[np.isfinite(values)]
+def _mean(values: Float[np.ndarray, " _"], undefined_as: float | None = None) -> float:
+    filled = values if undefined_as is None else np.where(np.isfinite(values), values, undefined_as)
+    usable = filled[np.isfinite(filled)]
     return float(usable.mean()) if len(usable) else float("nan")

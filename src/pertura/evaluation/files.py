@@ -1,7 +1,7 @@
 """Scores on disk: `results.csv`, `agg_results.csv`, `scores.json`, `bootstrap.safetensors`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,20 @@ from pertura.core.atomic import write_bytes, write_text
 from pertura.core.errors import BadDataError, MissingError
 from pertura.core.perturbation import Condition, Mode, Perturbation, Target
 from pertura.evaluation.evaluate import Scores
+from pertura.evaluation.table import METRICS
 
 FORMAT = "pertura-scores"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+DETAIL = "detail "
 TABLES = ("values", "floor", "ceiling", "permuted", "bootstrap")
 
 
 def results_table(scores: Scores) -> pd.DataFrame:
-    """Return one row per condition: what it is, whether it has an effect, and its scores; undefined is empty."""
+    """Return one row per condition: what it is, whether it has an effect, and its scores; undefined is empty.
+
+    Last come numbers that are no scores, such as how many genes are significant. A metric that could not be worked out
+    has no column.
+    """
     frame = pd.DataFrame(
         {
             "perturbation": [one.perturbation.label for one in scores.conditions],
@@ -35,6 +41,8 @@ def results_table(scores: Scores) -> pd.DataFrame:
     )
     for row, metric in enumerate(scores.metrics):
         frame[metric] = scores.values[row]
+    for name, numbers in scores.details.items():
+        frame[name] = numbers
     return frame
 
 
@@ -43,7 +51,7 @@ def aggregate_table(scores: Scores) -> pd.DataFrame:
 
     `count` is the number of defined scores, `null_count` of undefined ones; mean to max skip undefined scores. The
     rows from `score` on are over all conditions or the detectable ones, with undefined scores counted as the metric
-    states.
+    states. `scaled` is 0 at the floor and 1 at the ceiling.
     """
     columns = {}
     for row, metric in enumerate(scores.metrics):
@@ -57,6 +65,7 @@ def aggregate_table(scores: Scores) -> pd.DataFrame:
             described[f"conditions{tail}"] = summary.conditions
             for name, value in scores.beside(metric, subset).items():
                 described[f"{name}{tail}"] = value
+            described[f"scaled{tail}"] = scores.scaled(metric, subset)
         columns[metric] = described
     return pd.DataFrame(columns).rename_axis("statistic").reset_index()
 
@@ -68,6 +77,7 @@ def write_scores(scores: Scores, folder: Path) -> None:
     write_text(folder / "agg_results.csv", aggregate_table(scores).to_csv(index=False))
     arrays = {name: getattr(scores, name) for name in TABLES}
     arrays |= {"weights": scores.weights, "effect_p": scores.effect_p}
+    arrays |= {f"{DETAIL}{name}": numbers for name, numbers in scores.details.items()}
     write_bytes(
         folder / "bootstrap.safetensors", save({name: np.ascontiguousarray(one) for name, one in arrays.items()})
     )
@@ -92,10 +102,8 @@ def read_scores(folder: Path) -> Scores:
 
 def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, "..."]]) -> Scores:
     conditions = tuple(_condition(one) for one in facts["conditions"])  # type: ignore[attr-defined]
-    effect_p = arrays["effect_p"]
+    _check_arrays(facts, arrays, len(conditions))
     detectable = np.asarray(facts["detectable"])
-    if arrays["values"].shape != (len(facts["metrics"]), len(conditions)):  # type: ignore[arg-type]
-        raise ValueError(f"{arrays['values'].shape} scores for {len(conditions)} conditions")
     if detectable.dtype != bool or detectable.shape != (len(conditions),):
         raise ValueError("detectable is not one true or false for each condition")
     return Scores(
@@ -103,10 +111,14 @@ def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, 
         preset=str(facts["preset"]),
         metrics=tuple(facts["metrics"]),  # type: ignore[arg-type]
         conditions=conditions,
-        **{name: arrays[name] for name in TABLES},
+        values=arrays["values"],
+        floor=arrays["floor"],
+        ceiling=arrays["ceiling"],
+        permuted=arrays["permuted"],
+        bootstrap=arrays["bootstrap"],
         weights=arrays["weights"],
         detectable=detectable,
-        effect_p=effect_p,
+        effect_p=arrays["effect_p"],
         counts=tuple(facts["counts"]),  # type: ignore[arg-type]
         strata={
             name: frozenset(conditions[i] for i in members)
@@ -117,7 +129,27 @@ def _scores(facts: Mapping[str, object], arrays: Mapping[str, Float[np.ndarray, 
         seed=int(str(facts["seed"])),
         shared_controls=bool(facts["shared_controls"]),
         warnings=tuple(facts["warnings"]),  # type: ignore[arg-type]
+        undone=dict(facts.get("undone", {})),  # type: ignore[call-overload]
+        details={name: arrays[f"{DETAIL}{name}"] for name in facts.get("details", ())},  # type: ignore[attr-defined]
+        notes=tuple(facts.get("notes", ())),  # type: ignore[arg-type]
     )
+
+
+def _check_arrays(facts: Mapping[str, object], arrays: Mapping[str, np.ndarray], conditions: int) -> None:
+    """Raise where an array does not fit the metrics and conditions that the facts name, or holds no fractions."""
+    metrics: Sequence[str] = facts["metrics"]  # type: ignore[assignment]
+    unknown = [one for one in metrics if one not in METRICS]
+    if unknown:
+        raise ValueError(f"no metric {unknown[0]!r} is known")
+    draws = len(arrays["weights"])
+    shapes: dict[str, tuple[int, ...]] = {name: (len(metrics), conditions) for name in ("values", "floor", "ceiling")}
+    shapes |= {"permuted": (len(metrics), len(arrays["permuted"][0]) if len(metrics) else 0, conditions)}
+    shapes |= {"bootstrap": (len(metrics), draws, conditions), "weights": (draws, conditions)}
+    shapes |= {"effect_p": (conditions,)}
+    shapes |= {f"{DETAIL}{name}": (conditions,) for name in facts.get("details", ())}  # type: ignore[attr-defined]
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype.kind != "f":
+            raise ValueError(f"{name} is {arrays[name].shape} of {arrays[name].dtype}, not {shape} of fractions")
 
 
 def _facts(scores: Scores) -> dict[str, object]:
@@ -137,6 +169,9 @@ def _facts(scores: Scores) -> dict[str, object]:
         "seed": scores.seed,
         "shared_controls": scores.shared_controls,
         "warnings": list(scores.warnings),
+        "undone": dict(scores.undone),
+        "details": list(scores.details),
+        "notes": list(scores.notes),
         "summaries": {metric: _summaries(scores, metric) for metric in scores.metrics},
     }
 
@@ -146,6 +181,7 @@ def _summaries(scores: Scores, metric: str) -> dict[str, dict[str, float | int |
     for subset in ("all", "detectable", *scores.strata):
         one = scores.summary(metric, subset)
         numbers = {"score": one.value, "low": one.low, "high": one.high, **scores.beside(metric, subset)}
+        numbers["scaled"] = scores.scaled(metric, subset)
         counted = {"conditions": one.conditions, "valid": one.valid, "undefined": one.undefined}
         found[subset] = {name: value if np.isfinite(value) else None for name, value in (numbers | counted).items()}
     return found

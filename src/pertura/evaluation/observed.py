@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,24 +11,19 @@ from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError
 from pertura.core.perturbation import Condition
 from pertura.core.split import Split
-from pertura.data.pseudobulk import mean_of
 from pertura.evaluation import resampling
+from pertura.evaluation.calibration import FalsePositives, false_positives, significant_by_batch
 from pertura.evaluation.detectable import detectable, effect_p_values
-from pertura.evaluation.resampling import Draws
+from pertura.evaluation.effort import Cost, Effort, Rounds
+from pertura.evaluation.interactions import Interactions, interactions
+from pertura.evaluation.populations import Populations
+from pertura.evaluation.resampling import ControlGroups, Draws
+from pertura.evaluation.sides import CellSides
+from pertura.evaluation.tested import ObservedCalls, Tester
 
 FEW_CONTROLS = 50
 FEW_CELLS = 25
 Means = Float[np.ndarray, "conditions genes"]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many draws of each kind are made; more narrow the Monte-Carlo error, at proportional cost."""
-
-    bootstrap: int = 200
-    permutations: int = 100
-    halves: int = 10
-    effect_permutations: int = 199
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +31,9 @@ class Observed:
     """Observed means, matched control means of either side, and their redrawn, permuted and halved versions.
 
     Rows follow `conditions`. `model_controls` is what predicted deltas subtract, `controls` what observed deltas
-    subtract: means of disjoint cells unless `shared_controls`.
+    subtract: means of disjoint cells unless `shared_controls`. `importance` weighs genes by how far they set a
+    condition apart from the other judged ones. What only rank tests and distances between cells need is worked out when
+    it is first asked for.
     """
 
     genes: tuple[str, ...]
@@ -44,17 +42,24 @@ class Observed:
     means: Means
     controls: Means
     model_controls: Means
+    importance: Means
+    interactions: Interactions
     kept: Bool[np.ndarray, " genes"]
     effect_p: Float[np.ndarray, " conditions"]
     signal: Float[np.ndarray, " conditions"]
     bootstrap: Draws
     permuted: Draws
     halves: tuple[Draws, Draws]
+    cells: Cells
+    groups: tuple[ControlGroups, ControlGroups]
+    effort: Effort
+    rounds: Mapping[Cost, Rounds]
     strata: Mapping[str, frozenset[Condition]]
     split: str
     seed: int
     shared_controls: bool = False
     warnings: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def contexts(self) -> Int[np.ndarray, " conditions"]:
@@ -66,6 +71,51 @@ class Observed:
     def detectable(self) -> Bool[np.ndarray, " conditions"]:
         """Which conditions differ from control in a permutation E-test (p <= 0.05)."""
         return detectable(self.effect_p)
+
+    @cached_property
+    def tester(self) -> Tester:
+        """Rank tests of this screen."""
+        return Tester(self.cells, self.conditions, *self.groups, self.seed)
+
+    @cached_property
+    def calls(self) -> ObservedCalls:
+        """Genes called significant in the observed cells, and in all draws of them."""
+        return self.tester.observed(self.rounds["tests"])
+
+    @cached_property
+    def populations(self) -> Populations:
+        """The observed cells that enter distances between cells."""
+        return Populations(
+            self.cells, self.conditions, *self.groups, self.seed, self.effort.most_cells, self.rounds["cells"]
+        )
+
+    @cached_property
+    def halved_populations(self) -> list[CellSides]:
+        """Half of these cells against the other half."""
+        return self.populations.halves()
+
+    @cached_property
+    def false_positives(self) -> tuple[FalsePositives, ...]:
+        """How often the rank test calls a gene of control cells, in each context."""
+        size = int(np.median(self.counts))
+        names = sorted({one.context for one in self.conditions})
+        return tuple(false_positives(self.cells, name, size, self.seed) for name in names)
+
+    @cached_property
+    def significant_by_batch(self) -> Float[np.ndarray, " conditions"]:
+        """The number of genes that differ with batches as the unit; NaN where there are too few."""
+        controls = {
+            name: np.concatenate(
+                [rows for (own, _), rows in zip(self.groups[0].names, self.groups[0].rows) if own == name]
+            )
+            for name in sorted({one.context for one in self.conditions})
+        }
+        return significant_by_batch(self.cells, self.conditions, controls)
+
+    @cached_property
+    def beside(self) -> dict[str, dict[str, Float[np.ndarray, " conditions"]]]:
+        """Floors and ceilings that were worked out: the same for every prediction."""
+        return {"floor": {}, "ceiling": {}}
 
     def redrawn(self, draw: int) -> tuple[Means, Means]:
         """Return condition means and control means of one bootstrap draw, with the noise of one experiment.
@@ -98,32 +148,45 @@ def observe(
         raise BadDataError(f"{cells.name}: no cells of the {len(wanted)} conditions to judge", remedy="check the split")
     work = effort or Effort()
     contexts = sorted({one.context for one in judged})
-    judge = resampling.control_groups(cells, judged, {name: split.judge_controls(cells, name) for name in contexts})
+    controls = {name: split.judge_controls(cells, name) for name in contexts}
+    judge = resampling.control_groups(cells, judged, controls)
     model = resampling.control_groups(cells, judged, {name: split.model_controls(cells, name) for name in contexts})
-    targets = {gene for one in judged for gene in one.genes}
-    shared = any(split.controls[name].is_shared for name in contexts)
-    means = np.asarray([mean_of(cells.expression, cells.rows_of(one)) for one in judged])
-    controls = judge.weights @ resampling.group_means(cells, judge)
-    redrawn = resampling.bootstrap(cells, judged, judge, work.bootstrap, seed)
+    counts = np.asarray([len(cells.rows_of(one)) for one in judged], dtype=np.int64)
+    taking_part = int(counts.sum()) + sum(len(rows) for rows in judge.rows)
+    rounds = work.rounds(taking_part, len(judged), len(cells.genes))
+    means, squares = (
+        np.asarray(one) for one in zip(*(resampling.moments(cells, cells.rows_of(one)) for one in judged))
+    )
+    matched = judge.weights @ resampling.group_means(cells, judge)
+    redrawn = resampling.bootstrap(cells, judged, judge, rounds["means"].bootstrap, seed)
+    pairs = interactions(cells, judged, controls, work.effect_permutations, seed)
     effect_p = effect_p_values(cells, judged, work.effect_permutations, seed)
+    targets = {gene for one in judged for gene in one.genes}
     return Observed(
         genes=cells.genes,
         conditions=judged,
-        counts=np.asarray([len(cells.rows_of(one)) for one in judged], dtype=np.int64),
+        counts=counts,
         means=means,
-        controls=controls,
+        controls=matched,
         model_controls=model.weights @ resampling.group_means(cells, model),
+        importance=resampling.gene_weights(counts, means[None], squares[None], judged)[0].astype(np.float64),
+        interactions=pairs,
         kept=np.asarray([gene not in targets for gene in cells.genes], dtype=bool),
         effect_p=effect_p,
-        signal=np.where(detectable(effect_p), _signal(means - controls, redrawn), 0.0),
+        signal=np.where(detectable(effect_p), _signal(means - matched, redrawn), 0.0),
         bootstrap=redrawn,
-        permuted=resampling.permuted(cells, judged, judge, work.permutations, seed),
-        halves=resampling.halved(cells, judged, (judge, model), work.halves, seed),
+        permuted=resampling.permuted(cells, judged, judge, rounds["means"].permutations, seed),
+        halves=resampling.halved(cells, judged, (judge, model), rounds["means"].halves, seed),
+        cells=cells,
+        groups=(judge, model),
+        effort=work,
+        rounds=rounds,
         strata={name: frozenset(members) & set(judged) for name, members in split.strata.items()},
         split=split.fingerprint,
         seed=seed,
-        shared_controls=shared,
+        shared_controls=any(split.controls[name].is_shared for name in contexts),
         warnings=tuple(_warnings(cells, split, wanted, judged, judge)),
+        notes=(*work.notes(rounds), *pairs.notes),
     )
 
 

@@ -9,7 +9,11 @@ from pertura.evaluation.table import METRICS, Metric
 
 @dataclass(frozen=True)
 class Preset:
-    """Which metrics, in which order, and which of them heads the report."""
+    """Which metrics, in which order, and which of them heads the report.
+
+    Version 2 of `pertura` added rank tests, cells, weights, diversity, pairs, and variants without target genes; the
+    eight metrics of version 1 are as they were.
+    """
 
     name: str
     version: int
@@ -17,23 +21,7 @@ class Preset:
     metrics: tuple[str, ...]
 
 
-PRESETS = {
-    "pertura": Preset(
-        "pertura",
-        1,
-        "pearson_delta",
-        (
-            "pearson_delta",
-            "mse",
-            "mae",
-            "mse_delta",
-            "mae_delta",
-            "discrimination_score_l1",
-            "discrimination_score_l2",
-            "discrimination_score_cosine",
-        ),
-    )
-}
+PRESETS = {"pertura": Preset("pertura", 2, "pearson_delta", tuple(METRICS))}
 
 
 def chosen(preset: str, only: Sequence[str] | None = None) -> tuple[Metric, ...]:
@@ -45,3 +33,8 @@ def chosen(preset: str, only: Sequence[str] | None = None) -> tuple[Metric, ...]
     if unknown:
         raise UsageError(f"no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
     return tuple(METRICS[name] for name in names)
+
+
+def shown(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return those that a report's main table shows; all, where that would be none."""
+    return tuple(name for name in metrics if METRICS[name].shown) or tuple(metrics)

@@ -1,4 +1,4 @@
-"""Redrawn, permuted and halved means of observed cells.
+"""Redrawn, permuted and halved observed cells: their means, and which cells they are.
 
 Every draw is keyed by seed and names and made over cells in the order of their names, so it does not depend on the
 order of the file, on other conditions, or on the genes.
@@ -16,6 +16,7 @@ from pertura.core.expression import BLOCK_CELLS
 from pertura.core.perturbation import Condition
 from pertura.core.seeds import generator
 from pertura.data.pseudobulk import batch_weights, mean_of
+from pertura.metrics.weighted import importance, scores_against_rest
 
 Rows = Int[np.ndarray, " _"]
 
@@ -35,11 +36,15 @@ class ControlGroups:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Means of conditions and of control groups in each of several draws (float32 to halve the memory)."""
+    """Means of conditions and of control groups in each of several draws (float32 to halve the memory).
+
+    `importance` are the weights of genes that go with the redrawn labels, where these are others than the observed.
+    """
 
     means: Float[np.ndarray, "draws conditions genes"]
     groups: Float[np.ndarray, "draws groups genes"]
     weights: Float[np.ndarray, "conditions groups"]
+    importance: Float[np.ndarray, "draws conditions genes"] | None = None
 
     def __len__(self) -> int:
         return len(self.means)
@@ -82,49 +87,121 @@ def by_name(cells: Cells, rows: Rows) -> Rows:
     return rows[np.argsort(cells.ids[rows].astype(str), kind="stable")]
 
 
-def weighted_sums(
-    cells: Cells, rows: Rows, weights: sp.csc_matrix | Float[np.ndarray, "sums cells"]
-) -> Float[np.ndarray, "sums genes"]:
-    """Return `weights` (sums x cells) times the expression of `rows`, read block by block.
+def moments(cells: Cells, rows: Rows) -> tuple[Float[np.ndarray, " genes"], Float[np.ndarray, " genes"]]:
+    """Return mean and mean square of some cells."""
+    even = np.full((1, len(rows)), 1 / len(rows))
+    return weighted_sums(cells, rows, even)[0], weighted_sums(cells, rows, even, squared=True)[0]
 
-    Sparse weights (a permutation touches each cell once) stay sparse; dense ones meet dense blocks.
+
+def weighted_sums(
+    cells: Cells, rows: Rows, weights: sp.csc_matrix | Float[np.ndarray, "sums cells"], squared: bool = False
+) -> Float[np.ndarray, "sums genes"]:
+    """Return `weights` (sums x cells) times the expression of `rows`, or its squares, read block by block.
+
+    Blocks are made dense: a product of two sparse matrices (a permutation touches each cell once) takes ten times as
+    long as one with a dense matrix at the usual density.
     """
     total = np.zeros((weights.shape[0], len(cells.genes)))
     for start in range(0, len(rows), BLOCK_CELLS):
-        stop = start + BLOCK_CELLS
-        if isinstance(weights, np.ndarray):
-            total += weights[:, start:stop] @ cells.dense(rows[start:stop])
-        else:
-            product = weights[:, start:stop] @ cells.expression.rows(rows[start:stop]).astype(np.float64)
-            total += product if isinstance(product, np.ndarray) else product.toarray()
+        block = cells.dense(rows[start : start + BLOCK_CELLS])
+        total += weights[:, start : start + BLOCK_CELLS] @ (np.square(block) if squared else block)
     return total
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """The cells that take part, by name within each label: condition i has the code i, control groups come after."""
+
+    rows: Rows
+    codes: Rows
+
+    @classmethod
+    def of(cls, cells: Cells, conditions: Sequence[Condition], groups: ControlGroups) -> "Coded":
+        """Return the cells of `conditions` and of the control groups."""
+        parts = [by_name(cells, cells.rows_of(one)) for one in conditions] + list(groups.rows)
+        return cls(np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(one) for one in parts]))
+
+
+def copies(
+    conditions: Sequence[Condition], groups: ControlGroups, sizes: Sequence[int], draws: int, seed: int
+) -> Int[np.ndarray, "draws cells"]:
+    """Return how often each cell of `Coded` is drawn in each draw: the first draws of `bootstrap`."""
+    keys = _bootstrap_keys(conditions, groups, seed)
+    return np.concatenate([_drawn(size, draws, key) for size, key in zip(sizes, keys)], axis=1)
+
+
+def permuted_codes(
+    cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int
+) -> tuple[Rows, Int[np.ndarray, "draws cells"]]:
+    """Return cells and their codes in each permutation: the first draws of `permuted`."""
+    strata = _strata(cells, conditions, groups)
+    codes = []
+    for stratum, _, labels in strata:
+        rng = generator(seed, "permuted", *stratum)
+        codes.append(np.asarray([rng.permutation(labels) for _ in range(draws)]))
+    return np.concatenate([rows for _, rows, _ in strata]), np.concatenate(codes, axis=1)
+
+
+def half_orders(size: int, draws: int, key: tuple[object, ...]) -> Int[np.ndarray, "draws cells"]:
+    """Return for each draw an order of `size` cells, of which the first half and the next make the halves."""
+    rng = generator(int(str(key[0])), *key[1:])
+    return np.asarray([rng.permutation(size) for _ in range(draws)])
+
+
+def halves_key(condition: Condition, seed: int) -> tuple[object, ...]:
+    """Return what the halves of a condition's cells are keyed by."""
+    return (seed, "halves", condition.label)
+
+
+def control_halves_key(name: tuple[str, str], side: int, seed: int) -> tuple[object, ...]:
+    """Return what the halves of a control group are keyed by; `side` 0 is the judge's, 1 the model's."""
+    return (seed, "halves control", side, *name)
 
 
 def bootstrap(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int) -> Draws:
     """Return means of cells redrawn with replacement, within each condition and each control group."""
-    means = [_redrawn(cells, cells.rows_of(one), draws, (seed, "bootstrap", one.label)) for one in conditions]
-    controls = [
-        _redrawn(cells, rows, draws, (seed, "bootstrap control", *name))
-        for name, rows in zip(groups.names, groups.rows)
+    parts = [by_name(cells, cells.rows_of(one)) for one in conditions] + list(groups.rows)
+    keys = _bootstrap_keys(conditions, groups, seed)
+    means = [
+        weighted_sums(cells, rows, _drawn(len(rows), draws, key) / len(rows)).astype(np.float32)
+        for rows, key in zip(parts, keys)
     ]
-    return _draws(means, controls, groups.weights)
+    return _draws(means[: len(conditions)], means[len(conditions) :], groups.weights)
 
 
 def permuted(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int) -> Draws:
     """Return means after permuting the labels, control included, among the judged cells of each context and batch."""
     size = len(conditions) + len(groups.names)
-    sums = np.zeros((draws, size, len(cells.genes)))
+    sums, squares = np.zeros((2, draws, size, len(cells.genes)))
     counts = np.zeros(size)
     for stratum, rows, labels in _strata(cells, conditions, groups):
         rng = generator(seed, "permuted", *stratum)
         shuffled = np.concatenate([rng.permutation(labels) + draw * size for draw in range(draws)])
         columns = np.tile(np.arange(len(rows)), draws)
-        ones = np.ones(len(shuffled))
-        weights = sp.csc_matrix((ones, (shuffled, columns)), shape=(draws * size, len(rows)))
+        weights = sp.csc_matrix((np.ones(len(shuffled)), (shuffled, columns)), shape=(draws * size, len(rows)))
         sums += weighted_sums(cells, rows, weights).reshape(sums.shape)
+        squares += weighted_sums(cells, rows, weights, squared=True).reshape(sums.shape)
         counts += np.bincount(labels, minlength=size)
-    mean = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
-    return Draws(mean[:, : len(conditions)], mean[:, len(conditions) :], groups.weights)
+    share = np.maximum(counts, 1)[:, None]
+    mean, square = sums / share, squares[:, : len(conditions)] / share[: len(conditions)]
+    mine = mean[:, : len(conditions)]
+    importance = gene_weights(counts[: len(conditions)].astype(np.int64), mine, square, conditions)
+    return Draws(mine.astype(np.float32), mean[:, len(conditions) :].astype(np.float32), groups.weights, importance)
+
+
+def gene_weights(
+    counts: Int[np.ndarray, " conditions"],
+    means: Float[np.ndarray, "draws conditions genes"],
+    squares: Float[np.ndarray, "draws conditions genes"],
+    conditions: Sequence[Condition],
+) -> Float[np.ndarray, "draws conditions genes"]:
+    """Return how much each gene sets a condition apart from the other judged ones of its context, draw by draw."""
+    names = sorted({one.context for one in conditions})
+    contexts = np.asarray([names.index(one.context) for one in conditions])
+    weights = np.empty(means.shape, dtype=np.float32)
+    for draw, (mean, square) in enumerate(zip(means, squares)):
+        weights[draw] = importance(scores_against_rest(counts, mean, square, contexts))
+    return weights
 
 
 def halved(
@@ -132,42 +209,48 @@ def halved(
 ) -> tuple[Draws, Draws]:
     """Return two disjoint halves of the cells of each condition, each with half of its own side's controls.
 
-    The first half meets the first groups' controls, the second half the second's. A condition with one cell has no
-    halves and gives NaN; a control group with one cell serves whole.
+    The first half meets the first groups' controls, the second half the second's; the first, which is judged against,
+    carries gene weights. A condition with one cell has no halves and gives NaN; a control group with one cell serves
+    whole.
     """
-    pairs = [_cut(cells, cells.rows_of(one), draws, (seed, "halves", one.label)) for one in conditions]
+    pairs = [_cut(cells, cells.rows_of(one), draws, halves_key(one, seed)) for one in conditions]
+    squares = [_cut(cells, cells.rows_of(one), draws, halves_key(one, seed), squared=True)[0] for one in conditions]
+    counts = np.asarray([len(cells.rows_of(one)) // 2 for one in conditions])
+    firsts = np.stack([first for first, _ in pairs], axis=1)
+    weights = gene_weights(counts, firsts, np.stack(squares, axis=1), conditions)
     sides = []
     for side, mine in enumerate(groups):
         controls = [
-            _cut(cells, rows, draws, (seed, "halves control", side, *name))[0]
+            _cut(cells, rows, draws, control_halves_key(name, side, seed))[0]
             if len(rows) > 1
             else np.repeat(cells.dense(rows), draws, axis=0)
             for name, rows in zip(mine.names, mine.rows)
         ]
-        sides.append(_draws([pair[side] for pair in pairs], controls, mine.weights))
+        sides.append(_draws([pair[side] for pair in pairs], controls, mine.weights, weights if side == 0 else None))
     return sides[0], sides[1]
 
 
-def _redrawn(cells: Cells, rows: Rows, draws: int, key: tuple[object, ...]) -> Float[np.ndarray, "draws genes"]:
-    size = len(rows)
-    counts = generator(int(str(key[0])), *key[1:]).multinomial(size, np.full(size, 1 / size), size=draws)
-    return weighted_sums(cells, by_name(cells, rows), counts / size)
+def _bootstrap_keys(conditions: Sequence[Condition], groups: ControlGroups, seed: int) -> list[tuple[object, ...]]:
+    keys: list[tuple[object, ...]] = [(seed, "bootstrap", one.label) for one in conditions]
+    return keys + [(seed, "bootstrap control", *name) for name in groups.names]
+
+
+def _drawn(size: int, draws: int, key: tuple[object, ...]) -> Int[np.ndarray, "draws cells"]:
+    return generator(int(str(key[0])), *key[1:]).multinomial(size, np.full(size, 1 / size), size=draws)
 
 
 def _cut(
-    cells: Cells, rows: Rows, draws: int, key: tuple[object, ...]
+    cells: Cells, rows: Rows, draws: int, key: tuple[object, ...], squared: bool = False
 ) -> tuple[Float[np.ndarray, "draws genes"], Float[np.ndarray, "draws genes"]]:
     half = len(rows) // 2
     if half == 0:
         nothing = np.full((draws, len(cells.genes)), np.nan)
         return nothing, nothing
-    rng = generator(int(str(key[0])), *key[1:])
     weights = np.zeros((2, draws, len(rows)))
-    for draw in range(draws):
-        order = rng.permutation(len(rows))
+    for draw, order in enumerate(half_orders(len(rows), draws, key)):
         weights[0, draw, order[:half]] = 1 / half
         weights[1, draw, order[half : 2 * half]] = 1 / half
-    both = weighted_sums(cells, by_name(cells, rows), weights.reshape(2 * draws, -1))
+    both = weighted_sums(cells, by_name(cells, rows), weights.reshape(2 * draws, -1), squared)
     return both[:draws], both[draws:]
 
 
@@ -175,9 +258,10 @@ def _draws(
     means: Sequence[Float[np.ndarray, "draws genes"]],
     controls: Sequence[Float[np.ndarray, "draws genes"]],
     weights: Float[np.ndarray, "conditions groups"],
+    gene_weights: Float[np.ndarray, "draws conditions genes"] | None = None,
 ) -> Draws:
     stacked = np.stack(means, axis=1).astype(np.float32)
-    return Draws(stacked, np.stack(controls, axis=1).astype(np.float32), weights)
+    return Draws(stacked, np.stack(controls, axis=1).astype(np.float32), weights, gene_weights)
 
 
 def _strata(

@@ -69,11 +69,15 @@ def load_prior(path: Path, *, width: int | None = None) -> GenePrior:
         problem = f"version {described.get('version')!r} of the prior format, this release reads {FORMAT_VERSION}"
         raise BadDataError(problem, file=path, remedy="use the release that wrote it, or build it again")
     _check_digests(stored)
-    genes = tuple(json.loads(described["genes"]))
+    try:
+        name, genes, facts = described["name"], _words(described["genes"]), _facts(described, path)
+    except (KeyError, ValueError, RecursionError) as error:
+        problem = f"the header lacks facts or misstates them ({type(error).__name__}: {error})"
+        raise BadDataError(problem, file=path, remedy=REMEDY) from error
     if len(genes) != stored.shape.rows:
         raise BadDataError(f"{len(genes)} genes for {stored.shape.rows} rows", file=path, remedy=REMEDY)
     check_width(stored.shape.width, width, path)
-    return GenePrior(described["name"], genes, _whole(stored), _facts(described, path))
+    return GenePrior(name, genes, _whole(stored), facts)
 
 
 def read_scgpt_table(path: Path, vocab: Vocab, *, width: int | None = None) -> TokenTable:
@@ -165,7 +169,15 @@ def _facts(described: Mapping[str, str], path: Path) -> PriorFacts:
     kind = next((one for one in get_args(PriorKind) if one == described["kind"]), None)
     if kind is None:
         raise BadDataError(f"a prior of kind {described['kind']!r}: none that is known", file=path)
-    return PriorFacts(**words, kind=kind, made_from=tuple(json.loads(described["made_from"])))
+    return PriorFacts(**words, kind=kind, made_from=_words(described["made_from"]))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return a list of words from JSON; anything else raises `ValueError`."""
+    listed = json.loads(text)
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError("not a list of words")
+    return tuple(listed)
 
 
 def _whole(stored: TableFile) -> Float[np.ndarray, "genes width"]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from pertura.data.datasets import DATASETS
 from pertura.evaluation.evaluate import Scores
+from pertura.evaluation.presets import shown
 from pertura.evaluation.table import METRICS
 from pertura.recipes.run import Screen, environment
 from pertura.recipes.with_prior import summary_of
@@ -29,9 +30,9 @@ def card_of(screen: Screen, name: str) -> CardFacts:
         data=_data(screen),
         split=_split(screen),
         training=_training(screen, name),
-        scores=tuple(_score(scores, metric) for metric in scores.metrics),
+        scores=tuple(_score(scores, metric) for metric in shown(scores.metrics)),
         fallbacks={one.label: why for one, why in scores.fallbacks.items()},
-        limits=(*screen.warnings, *brought, *_undefined(scores)),
+        limits=(*screen.warnings, *_own_warnings(screen, scores), *brought, *_undefined(scores)),
         versions={one: version for one, version in environment().items() if one != "platform"},
         citations=CITATIONS,
     )
@@ -106,10 +107,15 @@ def _score(scores: Scores, metric: str) -> ScoreFacts:
     )
 
 
+def _own_warnings(screen: Screen, scores: Scores) -> list[str]:
+    """What is doubtful about this model's scores alone."""
+    return [text for text in scores.warnings if text not in screen.warnings]
+
+
 def _undefined(scores: Scores) -> list[str]:
     """Say which metrics have no value for some conditions, and what that counts as."""
     told = []
-    for metric in scores.metrics:
+    for metric in shown(scores.metrics):
         one, rule = scores.summary(metric, "all"), METRICS[metric].undefined_as
         if one.undefined:
             counted = "left out" if rule is None else f"counted as {rule:g} in means"

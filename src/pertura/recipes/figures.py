@@ -79,8 +79,8 @@ def screen_figures(screen: Screen) -> ScreenFigures:
 
 def _score_figure(comparison: Comparison, metric: str) -> Figure:
     subset = comparison.subset
-    rows = [_row(one, metric, subset) for one in comparison.headline]
-    beside = comparison.scores[0].beside(metric, subset)
+    rows = [_row(one, metric, subset) for one in comparison.headline if metric in one.metrics]
+    beside = next(one for one in comparison.scores if metric in one.metrics).beside(metric, subset)
     chance = METRICS[metric].chance
     references = References(floor=beside["floor"], ceiling=Interval(beside["ceiling"]), chance=chance)
     return score_chart(rows, references, title=metric, better=_better(metric))

@@ -13,7 +13,7 @@ from pertura.core.atomic import write_text
 from pertura.core.perturbation import Condition, spelled
 from pertura.data.splits.audit import audit
 from pertura.evaluation.evaluate import Scores
-from pertura.evaluation.presets import PRESETS
+from pertura.evaluation.presets import PRESETS, shown
 from pertura.evaluation.table import METRICS
 from pertura.recipes.cards import card_of
 from pertura.recipes.figures import ScreenFigures, score_figures, screen_figures, strata_figure
@@ -160,30 +160,40 @@ def _reason(scores: Scores, conditions: Sequence[Condition]) -> str:
 
 
 def metrics_table(comparison: Comparison) -> Table:
-    """Return the mean of every metric for every model, with the references of every metric."""
-    metrics = comparison.scores[0].metrics
+    """Return the mean of the telling metrics for every model, with their references; files have all metrics."""
+    metrics = _told(comparison)
     columns = [Column("model")]
     for name in metrics:
         better: Better = "higher" if METRICS[name].higher_is_better else "lower"
         columns.append(Column(name, "number", METRICS[name].summary, better=better))
     subset = comparison.subset
     rows = [
-        Row((one.model, *(one.summary(name, subset).value for name in metrics)))
+        Row((one.model, *(one.summary(name, subset).value if name in one.metrics else None for name in metrics)))
         for one in sorted(comparison.headline, key=lambda one: _order(one, comparison.metric, subset))
     ]
-    first = comparison.scores[0]
+    first = _fullest(comparison)
     for kind in ("ceiling", "floor", "chance"):
         rows.append(Row((kind, *(first.beside(name, subset)[kind] for name in metrics)), reference=True))
     note = (
         "Chance is what a prediction without relation to the labels scores; for errors, its value on permuted labels."
     )
-    return Table(f"All metrics on {_subset_words(comparison)}", tuple(columns), _grouped(rows), note)
+    further = len(first.metrics) - len(metrics)
+    note += f" {further} further metrics stand in comparison.csv and in each model's agg_results.csv." if further else ""
+    return Table(f"Metrics on {_subset_words(comparison)}", tuple(columns), _grouped(rows), note)
+
+
+def _fullest(comparison: Comparison) -> Scores:
+    """The scores by most metrics: of a prediction of means, those of cells are missing."""
+    return max(comparison.scores, key=lambda one: len(one.metrics))
+
+
+def _told(comparison: Comparison) -> tuple[str, ...]:
+    return shown(_fullest(comparison).metrics)
 
 
 def _order(scores: Scores, metric: str, subset: str) -> tuple[float, str]:
-    value = scores.summary(metric, subset).value
-    signed = -value if METRICS[metric].higher_is_better else value
-    return (signed if np.isfinite(signed) else np.inf), scores.model
+    merit = float(METRICS[metric].merit(np.asarray(scores.summary(metric, subset).value)))
+    return (-merit if np.isfinite(merit) else np.inf), scores.model
 
 
 def _subset_words(comparison: Comparison) -> str:
@@ -236,7 +246,7 @@ def _warnings(screen: Screen) -> tuple[str, ...]:
 
 def _scores_section(screen: Screen) -> Section:
     made = screen.comparison
-    others = [name for name in made.scores[0].metrics if name != made.metric]
+    others = [name for name in _told(made) if name != made.metric]
     blocks: list[Block] = [
         TableBlock(score_table(made, made.metric)),
         FigureBlock(score_figures(made, (made.metric,))[0]),
@@ -299,6 +309,7 @@ def _reproduce_section(screen: Screen) -> Section:
         ("preset", f"{preset.name} version {preset.version}"),
         ("emitter", recipe.emitter),
         ("draws", f"{recipe.bootstrap} for intervals, {recipe.permutations} permutations"),
+        *(("note", text) for text in screen.comparison.scores[0].notes),
         ("seed", str(recipe.seed)),
     )
     files = [

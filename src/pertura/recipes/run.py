@@ -22,7 +22,8 @@ from pertura.data.predictions import read_predictions, write_predictions
 from pertura.data.splits.files import write_split
 from pertura.evaluation.evaluate import Scores, evaluate
 from pertura.evaluation.files import read_scores, write_scores
-from pertura.evaluation.observed import Effort, Observed, observe
+from pertura.evaluation.effort import Effort
+from pertura.evaluation.observed import Observed, observe
 from pertura.models.table import MODELS
 from pertura.prediction.predict import predict
 from pertura.recipes.narration import Narrator, Silent

@@ -5,11 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pertura.core.cells import Cells
-from pertura.core.errors import MissingError, UsageError
+from pertura.core.errors import UsageError
 from pertura.core.model import PerturbationModel
 from pertura.core.split import Outline, Split
-from pertura.data.anndata_io import open_cells
 from pertura.data.datasets import DATASETS
+from pertura.data.datasets.named import cells_named, is_name, located
+from pertura.data.manifest import read_manifest
 from pertura.data.splits import SPLITS
 from pertura.data.splits.audit import audit
 from pertura.data.splits.files import read_split
@@ -23,21 +24,19 @@ from pertura.recipes.with_prior import PriorShelf, with_prior
 
 
 def cells_of(data: str, seed: int = 0) -> Cells:
-    """Return the cells of a bundled data set, an `.h5ad` or a `dataset.toml`."""
-    if data in DATASETS:
-        return DATASETS[data].load(seed)
-    path = Path(data)
-    if not path.exists():
-        raise MissingError(f"no file {data!r}, and no bundled data set of that name ({', '.join(DATASETS)})")
-    return open_cells(path)
+    """Return the cells of a bundled or published data set, an `.h5ad` or a `dataset.toml`."""
+    return cells_named(data, seed)
 
 
 def data_fingerprint(data: str) -> str:
     """Return what tells one state of the data from another: the file's sha256, or the name of what is bundled."""
     if data in DATASETS:
         return f"bundled {data}"
+    path = located(data)
+    if path.suffix == ".toml" and is_name(data):
+        return read_manifest(path).file.sha256  # where the file lies is no matter of the data
     # a dataset.toml holds the sha256 of its file, which is verified when the cells are opened
-    with Path(data).open("rb") as stream:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

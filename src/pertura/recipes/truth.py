@@ -3,7 +3,7 @@
 import numpy as np
 
 from pertura.data.datasets import DATASETS
-from pertura.evaluation.evaluate import predicted_means
+from pertura.evaluation.predicted import predicted_means
 from pertura.metrics.delta import pearson
 from pertura.recipes.run import Screen
 from pertura.report.tables import Column, Row, Table

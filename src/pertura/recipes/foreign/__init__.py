@@ -1,0 +1,1 @@
+"""Predictions of any model, judged like our own."""
