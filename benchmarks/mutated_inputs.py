@@ -16,14 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # before numpy and numba read them
-os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["NUMBA_NUM_THREADS"] = "1"
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # which goes with forking
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:1] = [str(TESTS), str(TESTS / "data/splits")]  # in the place of this folder, whose files bear package names
+sys.path.pop(0)  # this folder, whose files bear the names of packages
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests/data/splits"))
 
 from mutations.doors import DOORS
 from mutations.watch import FAULTS, READ, Door, Outcome, opened, quiet
-
 from pertura.core.seeds import generator
 
 

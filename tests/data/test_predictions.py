@@ -191,7 +191,24 @@ def without_modes(file: h5py.File) -> None:
     file["obs"].attrs["column-order"] = [name for name in file["obs"].attrs["column-order"] if name != "mode"]
 
 
+def with_values_for_notes(file: h5py.File) -> None:
+    del file["uns"]
+    file["uns"] = np.zeros(3)
+
+
+def with_a_record_in_records(file: h5py.File) -> None:
+    del file["uns/pertura"]
+    file["uns/pertura"] = "[" * 100_000
+
+
+def with_an_unknown_encoding(file: h5py.File) -> None:
+    file["obs/condition/codes"].attrs["encoding-version"] = "9.9.9"
+
+
 BREAKS = (
+    with_values_for_notes,
+    with_a_record_in_records,
+    with_an_unknown_encoding,
     without_record,
     with_altered_split,
     with_text_for_a_record,
@@ -220,6 +237,9 @@ def test_a_prediction_file_is_told_from_another(tmp_path):
     assert not is_prediction_file(path)
     with pytest.raises(BadDataError, match="no record"):
         read_predictions(path)
+    with h5py.File(path, "r+") as file:
+        with_values_for_notes(file)
+    assert not is_prediction_file(path)
 
 
 def test_files_that_are_no_predictions_are_refused(tmp_path):

@@ -13,7 +13,9 @@ from h5ad_files import gears, written
 from pertura.cli.inspect import inspect
 from pertura.core.errors import BadDataError, MissingError
 from pertura.data import validate
+from pertura.data.anndata_io import open_cells
 from pertura.data.validate import _outcome, walk_file
+from pertura.data.walk import walk
 
 Mutation = Callable[[h5py.File], None]
 
@@ -248,6 +250,18 @@ def test_a_soft_link_inside_the_file_is_fine(tmp_path):
         file["uns/again"] = h5py.SoftLink("/X")
         file["uns/itself"] = h5py.SoftLink("/uns")
     assert walk_file(path).cells == 100
+
+
+def test_values_where_a_group_belongs_hold_no_layers_and_no_embeddings(tmp_path):
+    path = written(gears(), tmp_path)
+    with h5py.File(path, "r+") as file:
+        for place in ("layers", "obsm", "obsp", "uns"):
+            del file[place]
+            file[place] = np.arange(3, dtype=np.int8)
+    cells = open_cells(path)
+    assert len(cells) == 100
+    assert not any("computed before" in note for note in cells.notes)
+    assert walk(str(path))["layers"] == []
 
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])

@@ -1,10 +1,12 @@
 import json
+import shutil
 from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from judged_screens import MADE, noisy, observed_of, populated
+from safetensors.numpy import load_file, save_file
 
 from pertura.core.errors import BadDataError, MissingError
 from pertura.evaluation.evaluate import evaluate
@@ -28,6 +30,13 @@ def judged(screen, seed=0):
 @pytest.fixture(scope="module")
 def scores(screen):
     return judged(screen)
+
+
+@pytest.fixture(scope="module")
+def written(scores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    write_scores(scores, folder)
+    return folder
 
 
 def contents(folder):
@@ -128,8 +137,8 @@ def test_a_folder_without_scores_is_missing(tmp_path):
     ],
     ids=str,
 )
-def test_altered_facts_are_bad_data(scores, change, tmp_path):
-    write_scores(scores, tmp_path)
+def test_altered_facts_are_bad_data(written, change, tmp_path):
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     facts = json.loads((tmp_path / "scores.json").read_text()) | change
     (tmp_path / "scores.json").write_text(
         json.dumps({name: value for name, value in facts.items() if value is not ...})
@@ -139,16 +148,42 @@ def test_altered_facts_are_bad_data(scores, change, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scores.json", "bootstrap.safetensors"])
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\x89HDF\xff"], ids=["empty", "cut", "list", "bytes"])
-def test_damaged_files_are_bad_data(scores, name, text, tmp_path):
-    write_scores(scores, tmp_path)
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"\x89HDF\xff", b"[" * 100_000],
+    ids=["empty", "cut", "list", "bytes", "endless"],
+)
+def test_damaged_files_are_bad_data(written, name, text, tmp_path):
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     (tmp_path / name).write_bytes(text)
     with pytest.raises(BadDataError):
         read_scores(tmp_path)
 
 
-def test_a_lost_table_is_bad_data(scores, tmp_path):
+def test_a_table_that_does_not_fit_the_conditions_is_bad_data(scores, tmp_path):
     write_scores(scores, tmp_path)
+    path = tmp_path / "bootstrap.safetensors"
+    sound = load_file(path)
+    for name in ("values", "floor", "ceiling", "permuted", "bootstrap", "weights", "effect_p"):
+        values = sound[name]
+        for changed in (values[..., :-1], values[None], values[0], np.zeros(values.shape, dtype=np.int32)):
+            save_file({**sound, name: np.ascontiguousarray(changed)}, path)
+            with pytest.raises(BadDataError, match=r" is \(|scores for"):
+                read_scores(tmp_path)
+    save_file(sound, path)
+    assert read_scores(tmp_path).metrics == scores.metrics
+
+
+def test_an_unknown_metric_is_bad_data(scores, tmp_path):
+    write_scores(scores, tmp_path)
+    text = (tmp_path / "scores.json").read_text()
+    (tmp_path / "scores.json").write_text(text.replace('"pearson_delta"', '"pearson_dleta"'))
+    with pytest.raises(BadDataError, match="no metric 'pearson_dleta'"):
+        read_scores(tmp_path)
+
+
+def test_a_lost_table_is_bad_data(written, tmp_path):
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     (tmp_path / "bootstrap.safetensors").unlink()
     with pytest.raises(BadDataError):
         read_scores(tmp_path)

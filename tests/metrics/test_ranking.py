@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
 from pertura.core.errors import UsageError
+from pertura.metrics import ranking
 from pertura.metrics.ranking import discrimination, distances, within_groups
 
 KINDS = ("l1", "l2", "cosine")
@@ -29,6 +30,23 @@ def test_distances_are_the_ones_they_are_called_after():
     np.testing.assert_allclose(distances(first, second, "l2"), np.sqrt((difference**2).sum(axis=2)))
     lengths = np.linalg.norm(first, axis=1)[:, None] * np.linalg.norm(second, axis=1)
     np.testing.assert_allclose(distances(first, second, "cosine"), 1 - first @ second.T / lengths, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (8, 300), (9, 301), (20, 2500)])
+def test_many_conditions_are_compared_with_the_same_sums(shape, monkeypatch):
+    first, second = deltas(3, shape)
+    few = distances(first, second, "l1")
+    monkeypatch.setattr(ranking, "MANY", 0)
+    np.testing.assert_allclose(distances(first, second, "l1"), few, rtol=1e-12)
+    second[0, 0] = np.nan
+    assert np.isnan(distances(first, second, "l1")).tolist() == np.isnan(first[:, :1] + second[:, 0]).tolist()
+
+
+def test_one_profile_for_many_conditions_scores_one_half_on_average(monkeypatch):
+    monkeypatch.setattr(ranking, "MANY", 0)
+    predicted, observed = deltas(4, (11, 70))
+    same = np.tile(predicted[0], (11, 1))
+    assert discrimination(distances(same, observed, "l1")).mean() == pytest.approx(0.5, abs=1e-12)
 
 
 def test_no_direction_is_neither_near_nor_far():

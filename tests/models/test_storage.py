@@ -28,7 +28,7 @@ def test_the_digest_goes_by_content_not_by_order_or_layout():
     assert other[0]["digest"] != storage.sealed({"model": "mine"}, ARRAYS)[0]["digest"]
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", json.dumps({"format": "another"})])
+@pytest.mark.parametrize("content", ["{", "[1]", json.dumps({"format": "another"}), "[" * 100_000])
 def test_another_file_in_its_place_is_refused(content, tmp_path):
     (tmp_path / "model.json").write_text(content)
     with pytest.raises(BadDataError, match=r"model\.json"):

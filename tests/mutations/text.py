@@ -23,7 +23,25 @@ STRINGS = (
     *("None", "-1", "\0", "a\0b", "\n", "é", "\u202eA", "..", "../../x", "/etc/passwd", "~", "C:\\x", "x" * 9999, "::"),
     *("1979-05-27", "control", "non-targeting", "%s", "{0}", "<b>", "+" * 500),
 )
-NUMBERS = (0, 1, -1, 3, 2, 7, 255, 2**31, 2**63, -(2**63) - 1, 10**30, 0.0, -0.0, 1.5, 1e308, float("inf"), float("nan"))
+NUMBERS = (
+    0,
+    1,
+    -1,
+    3,
+    2,
+    7,
+    255,
+    2**31,
+    2**63,
+    -(2**63) - 1,
+    10**30,
+    0.0,
+    -0.0,
+    1.5,
+    1e308,
+    float("inf"),
+    float("nan"),
+)
 
 
 def pick(rng: np.random.Generator, among: Sequence[One]) -> One:

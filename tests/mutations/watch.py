@@ -27,8 +27,8 @@ from pertura.data.walk import main as walk_main
 
 SECONDS = 10
 MEMORY = 3 << 30
-LONGEST = 7000
-"""Letters of a message that somebody may still read."""
+LONGEST = 40_000
+"""Letters of a message that quotes a name of 10,000; more are a list that somebody forgot to cut."""
 READ, CRASH, HANG, STRAY, WORDS = "read", "crash", "hang", "wrote elsewhere", "wordless or endless"
 FAULTS = (CRASH, HANG, STRAY, WORDS)
 INPUT, OUTPUT, ELSEWHERE = "input", "out", "elsewhere"
@@ -160,8 +160,9 @@ def _entered(door: Door, home: Path) -> tuple[str, str]:
         kind = type(error).__name__ if 0 < len(words) <= LONGEST else WORDS
         return kind, f"{words[:1500]}"
     except BaseException as error:
-        last = traceback.format_exc(limit=-6)
-        return CRASH, f"{type(error).__name__}: {last}"[-4000:].encode("utf-8", "backslashreplace").decode()
+        said = f"{type(error).__name__}: {error}"[:500]
+        frames = "".join(traceback.format_tb(error.__traceback__)[-6:])
+        return CRASH, f"{said}\n{frames}".encode("utf-8", "backslashreplace").decode()
     return READ, ""
 
 
@@ -214,8 +215,11 @@ def _contents(folder: Path) -> dict[str, str]:
         name = str(one.relative_to(folder))
         if one.is_symlink():
             found[name] = os.readlink(one)
+        elif one.is_file():
+            with one.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         else:
-            found[name] = hashlib.sha256(one.read_bytes()).hexdigest() if one.is_file() else "a folder"
+            found[name] = "a folder"
     return found
 
 
@@ -238,7 +242,7 @@ def _watch(home: Path, strays: list[str]) -> None:
 
 def _written(event: str, arguments: tuple[object, ...]) -> list[Path]:
     if event == "open":
-        place, mode, flags = arguments
+        place, _, flags = arguments
         writes = isinstance(flags, int) and bool(flags & WRITES)
         return [_absolute(place)] if writes and isinstance(place, NAMED) else []
     if event in CHANGES:

@@ -53,6 +53,7 @@ def test_texts_that_say_nothing_are_counted(tmp_path):
         ("own.json", '{"A": 1}', "A: "),
         ("own.json", "{", "not JSON"),
         ("own.json", "[" * 100_000, "not JSON"),
+        ("own.json", f'{{"A": {"9" * 5000}}}', "not JSON"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused_by_place(tmp_path, name, text, culprit):

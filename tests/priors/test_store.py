@@ -131,6 +131,7 @@ def test_other_files_say_what_they_are_not(tmp_path):
         b'{"embeddings":{"dtype":"F32","shape":[1000000000000,0],"data_offsets":[0,0]}}',
         b'{"embeddings":{"dtype":"F32","shape":[2,2],"data_offsets":[16,32]}}',
         b'{"embeddings":{"dtype":"F32","shape":[2,2.0],"data_offsets":[0,16]}}',
+        b'{"embeddings":{"dtype":["F32"],"shape":[2,2],"data_offsets":[0,16]}}',
         b'{"__metadata__":{"genes":3},"embeddings":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}',
         b'{"embeddings":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}',
         b"[" * 100_000,
@@ -139,6 +140,32 @@ def test_other_files_say_what_they_are_not(tmp_path):
 def test_headers_that_lie_are_refused(tmp_path, header):
     (tmp_path / "p").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 16)
     with pytest.raises(BadDataError):
+        load_prior(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"genes": None}, "'genes'"),
+        ({"licence": None}, "'licence'"),
+        ({"genes": "[1,2,3]"}, "not a list of words"),
+        ({"genes": '{"A":1,"B":2,"C":3}'}, "not a list of words"),
+        ({"genes": "["}, "JSONDecodeError"),
+        ({"made_from": '"one"'}, "not a list of words"),
+        ({"made_from": "[" * 100_000}, "RecursionError"),
+    ],
+    ids=str,
+)
+def test_a_header_that_fits_its_digest_and_lacks_facts_is_refused(whole, tmp_path, change, words):
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    facts = {name: one for name, one in {**header["__metadata__"], **change}.items() if one is not None}
+    sealed = {name: one for name, one in facts.items() if name != "digest"}
+    text = json.dumps(sealed, sort_keys=True, separators=(",", ":"))
+    header["__metadata__"] = {**sealed, "digest": hashlib.sha256(text.encode()).hexdigest()}
+    content = json.dumps(header).encode()
+    (tmp_path / "p").write_bytes(len(content).to_bytes(8, "little") + content + whole[end:])
+    with pytest.raises(BadDataError, match=words):
         load_prior(tmp_path / "p")
 
 

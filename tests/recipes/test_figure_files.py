@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from functools import cache
 from pathlib import Path
 
@@ -258,13 +259,45 @@ def test_scores_by_another_evaluators_rules_stand_beside_their_references(by_oth
         rows(by_other_rules, "compare", metrics=("pearson_dleta",))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"version": 2}', '{"version": 1, "preset": "gears", "contexts": []}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"version": 2}', '{"version": 1, "preset": "gears", "contexts": []}', "[" * 100_000]
+)
 def test_a_broken_record_of_another_evaluators_rules_is_refused(tmp_path, text):
     (tmp_path / "scores.json").write_text(text)
     with pytest.raises(BadDataError, match="not readable as scores"):
         read_compatible(tmp_path)
     with pytest.raises(MissingError, match="neither predictions nor scores"):
         open_drawable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"labels": [3]},
+        {"labels": 2.5},
+        {"valid": None},
+        {"valid": -1},
+        {"score": "high"},
+        {"score": True},
+        {"low": float("inf")},
+        {"ceiling": 10**400},
+        {"reference no-change": {}},
+        ["score"],
+    ],
+    ids=lambda one: str(one)[:20],
+)
+def test_numbers_of_another_evaluators_rules_that_are_none_are_refused(tmp_path, facts):
+    record = {"version": 1, "preset": "cell-eval-0.8/minimal", "model": "mine"}
+    metrics = {"pearson_delta": {"score": 0.5, "labels": 3, "valid": 2}}
+    for given, sound in (({}, True), (facts, False)):
+        changed = {**metrics["pearson_delta"], **given} if isinstance(given, dict) else given
+        context = {"context": "", "metrics": {**metrics, "mae": changed}}
+        (tmp_path / "scores.json").write_text(json.dumps({**record, "contexts": [context]}))
+        if sound:
+            assert read_compatible(tmp_path).metrics == ("pearson_delta", "mae")
+        else:
+            with pytest.raises(BadDataError, match="not readable as scores"):
+                read_compatible(tmp_path)
 
 
 # ---- what is not there

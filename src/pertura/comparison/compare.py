@@ -104,7 +104,6 @@ def _common(scores: Sequence[Scores]) -> str:
 
 
 def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str, object]:
-    one = scores.summary(metric, subset)
     mine = scores.among(subset)
     gap = difference(scores, against, metric, subset)
     fallbacks = sum(name in scores.fallbacks for name, taken in zip(scores.conditions, mine) if taken)
@@ -112,15 +111,8 @@ def _row(scores: Scores, against: Scores, metric: str, subset: str) -> dict[str,
         "model": scores.model,
         "metric": metric,
         "subset": subset,
-        "score": one.value,
-        "low": one.low,
-        "high": one.high,
         "best": METRICS[metric].best,
-        **scores.beside(metric, subset),
-        "scaled": scores.scaled(metric, subset),
-        "conditions": one.conditions,
-        "valid": one.valid,
-        "undefined": one.undefined,
+        **scores.told(metric, subset),
         "detectable": int((scores.detectable & mine).sum()),
         "fallbacks": fallbacks,
         "against": against.model,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from pertura.core.errors import BadDataError
 from pertura.evaluation.aggregate import COVERAGE, independent_clusters, interval, weighted_mean
@@ -94,8 +95,13 @@ def two_sided_p(point: float, low: float, high: float, clusters: int) -> float:
     if half == 0:
         return 0.0
     freedom = clusters - 1
-    quantile = stats.t.ppf((1 + COVERAGE) / 2, freedom)
-    return float(2 * stats.t.sf(quantile * abs(point) / half, freedom))
+    # the distribution function itself: the wrapper around it takes ten times as long
+    return float(2 * special.stdtr(freedom, -_quantile(freedom) * abs(point) / half))
+
+
+@lru_cache(maxsize=1024)
+def _quantile(freedom: int) -> float:
+    return float(special.stdtrit(freedom, (1 + COVERAGE) / 2))
 
 
 def holm(p_values: Float[np.ndarray, " hypotheses"]) -> Float[np.ndarray, " hypotheses"]:

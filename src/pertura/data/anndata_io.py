@@ -242,7 +242,7 @@ def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Sourc
         obs, var = read_element(file["obs"]), read_element(file["var"])
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
         places = ("obs", "var", "obsm", "varm", "obsp", "uns")
-        names = {place: list(file[place]) if place in file else [] for place in places}
+        names = {place: list(file[place]) if isinstance(file.get(place), h5py.Group) else [] for place in places}
         return Source(
             name=path.stem,
             obs=obs,

@@ -229,7 +229,7 @@ def read_predictions(path: Path, *, walked: bool = False) -> PredictionFile:
             return _read(path, file)
     except FileNotFoundError as error:
         raise MissingError(f"{path}: no such file") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
         problem = f"not a prediction file: {type(error).__name__}: {error}"
         raise BadDataError(problem, file=path, remedy=REMEDY) from error
 
@@ -238,7 +238,7 @@ def is_prediction_file(path: Path) -> bool:
     """Whether a file holds the record of `write_predictions`; what is no sound .h5ad at all raises `BadDataError`."""
     _look_through(path)
     with h5py.File(path, "r") as file:
-        return "uns" in file and "pertura" in file["uns"]
+        return isinstance(file.get("uns"), h5py.Group) and "pertura" in file["uns"]
 
 
 def _look_through(path: Path) -> None:
@@ -275,7 +275,7 @@ def _read(path: Path, file: h5py.File) -> PredictionFile:
 
 
 def _record(path: Path, file: h5py.File) -> dict[str, Any]:
-    if "uns" not in file or "pertura" not in file["uns"]:
+    if not isinstance(file.get("uns"), h5py.Group) or "pertura" not in file["uns"]:
         raise BadDataError("not a prediction file: there is no record of what made it", file=path, remedy=REMEDY)
     record = json.loads(read_element(file["uns/pertura"]))
     if record["format"] != FORMAT or record["version"] != FORMAT_VERSION:

@@ -61,7 +61,8 @@ def _facts(file: h5py.File) -> dict[str, object]:
     tally = Tally(cells, genes)
     tally_matrix(file["X"], "X", tally)
     tally.refuse(cell_names, gene_names, _other_matrices(file))
-    has_counts = "layers" in file and "counts" in file["layers"]
+    layers = sorted(file["layers"]) if isinstance(file.get("layers"), h5py.Group) else []
+    has_counts = "counts" in layers
     if has_counts:
         if shape_of(file["layers/counts"], "layers/counts") != (cells, genes):
             raise Refusal("has another shape than X", "layers/counts", REWRITE)
@@ -77,7 +78,7 @@ def _facts(file: h5py.File) -> dict[str, object]:
         "lowest": min(tally.lowest, 0.0),
         "highest": max(tally.highest, 0.0),
         "whole_share": tally.whole_share,
-        "layers": sorted(file["layers"])[:1000] if "layers" in file else [],
+        "layers": layers[:1000],
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -97,6 +98,7 @@ def interval(
     return min(float(low), point), max(float(high), point)
 
 
+@lru_cache(maxsize=1024)
 def _stretch(clusters: int | None) -> float:
     """Student's t over the normal quantile, and the share of variance that exponential weights leave out.
 

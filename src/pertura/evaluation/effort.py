@@ -50,8 +50,9 @@ class Effort:
 
     `means`, `ranks`, `tests` and `cells` bound the work of scoring one prediction, in values touched over all draws:
     where a screen is so large that the draws asked for would take more, fewer are made, and that is said. The bounds
-    depend on the size of the screen alone, so the same screen is always judged with the same draws; conditions are
-    redrawn as often as asked, each time with one of the draws of cells. At most `most_cells` cells of a condition, chosen by name, enter distances between cells.
+    depend on the size of the screen alone, so the same screen is always judged with the same draws. Conditions are
+    redrawn as often as asked, each time with one of the draws of cells. At most `most_cells` cells of a condition,
+    chosen by name, enter distances between cells.
     """
 
     bootstrap: int = 200

@@ -77,7 +77,8 @@ class Scores:
     def summary(self, metric: str, subset: str = "detectable") -> Summary:
         """Return the mean of a metric over a subset with its interval."""
         row, rule, mine = self.row(metric), METRICS[metric], self.among(subset)
-        clusters = independent_clusters([one for one, taken in zip(self.conditions, mine) if taken])
+        counted = mine if rule.undefined_as is not None else mine & np.isfinite(self.values[row])
+        clusters = independent_clusters([one for one, taken in zip(self.conditions, counted) if taken])
         tables = self.values[row], self.bootstrap[row], self.weights
         return summarise(*tables, mine, (rule.undefined_as, rule.link), clusters)
 
@@ -114,12 +115,26 @@ class Scores:
         The floor, not a baseline's score, is the zero: it is the same for whatever else is judged. A ceiling of half
         the cells makes the scaled score too large; `Metric.from_half` says where that is so.
         """
-        rule, beside = METRICS[metric], self.beside(metric, subset)
-        value, low, high = (
-            float(rule.merit(np.asarray(one)))
-            for one in (self.summary(metric, subset).value, beside["floor"], beside["ceiling"])
-        )
-        return (value - low) / (high - low) if high > low else float("nan")
+        return _scaled(METRICS[metric], self.summary(metric, subset).value, self.beside(metric, subset))
+
+    def told(self, metric: str, subset: str = "detectable") -> dict[str, float | int]:
+        """Return all that is said of a metric: score, interval, what stands beside it, scaled score, and counts."""
+        one, beside = self.summary(metric, subset), self.beside(metric, subset)
+        return {
+            "score": one.value,
+            "low": one.low,
+            "high": one.high,
+            **beside,
+            "scaled": _scaled(METRICS[metric], one.value, beside),
+            "conditions": one.conditions,
+            "valid": one.valid,
+            "undefined": one.undefined,
+        }
+
+
+def _scaled(rule: Metric, value: float, beside: Mapping[str, float]) -> float:
+    score, low, high = (float(rule.merit(np.asarray(one))) for one in (value, beside["floor"], beside["ceiling"]))
+    return (score - low) / (high - low) if high > low else float("nan")
 
 
 def evaluate(

@@ -19,6 +19,10 @@ from pertura.evaluation.table import METRICS
 FORMAT = "pertura-scores"
 FORMAT_VERSION = 2
 DETAIL = "detail "
+TAILS = {"all": "", "detectable": "_detectable"}
+AGGREGATED = {"low": "ci_low", "high": "ci_high"}
+COUNTED = ("valid", "undefined")
+Told = Mapping[tuple[str, str], Mapping[str, float | int]]
 TABLES = ("values", "floor", "ceiling", "permuted", "bootstrap")
 
 
@@ -53,19 +57,21 @@ def aggregate_table(scores: Scores) -> pd.DataFrame:
     rows from `score` on are over all conditions or the detectable ones, with undefined scores counted as the metric
     states. `scaled` is 0 at the floor and 1 at the ceiling.
     """
+    return _aggregated(
+        scores, {(metric, name): scores.told(metric, name) for metric in scores.metrics for name in TAILS}
+    )
+
+
+def _aggregated(scores: Scores, told: Told) -> pd.DataFrame:
     columns = {}
     for row, metric in enumerate(scores.metrics):
         values = pd.Series(scores.values[row])
         described = {"count": values.count(), "null_count": values.isna().sum(), **values.describe().iloc[1:].to_dict()}
-        for subset in ("all", "detectable"):
-            summary = scores.summary(metric, subset)
-            tail = "" if subset == "all" else "_detectable"
-            described[f"score{tail}"] = summary.value
-            described[f"ci_low{tail}"], described[f"ci_high{tail}"] = summary.low, summary.high
-            described[f"conditions{tail}"] = summary.conditions
-            for name, value in scores.beside(metric, subset).items():
-                described[f"{name}{tail}"] = value
-            described[f"scaled{tail}"] = scores.scaled(metric, subset)
+        for subset, tail in TAILS.items():
+            numbers = told[metric, subset]
+            described |= {
+                f"{AGGREGATED.get(name, name)}{tail}": numbers[name] for name in numbers if name not in COUNTED
+            }
         columns[metric] = described
     return pd.DataFrame(columns).rename_axis("statistic").reset_index()
 
@@ -73,15 +79,19 @@ def aggregate_table(scores: Scores) -> pd.DataFrame:
 def write_scores(scores: Scores, folder: Path) -> None:
     """Write the four files; equal scores give equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
+    subsets = ("all", "detectable", *scores.strata)
+    told = {(metric, subset): scores.told(metric, subset) for metric in scores.metrics for subset in subsets}
     write_text(folder / "results.csv", results_table(scores).to_csv(index=False))
-    write_text(folder / "agg_results.csv", aggregate_table(scores).to_csv(index=False))
+    write_text(folder / "agg_results.csv", _aggregated(scores, told).to_csv(index=False))
     arrays = {name: getattr(scores, name) for name in TABLES}
     arrays |= {"weights": scores.weights, "effect_p": scores.effect_p}
     arrays |= {f"{DETAIL}{name}": numbers for name, numbers in scores.details.items()}
     write_bytes(
         folder / "bootstrap.safetensors", save({name: np.ascontiguousarray(one) for name, one in arrays.items()})
     )
-    write_text(folder / "scores.json", json.dumps(_facts(scores), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(
+        folder / "scores.json", json.dumps(_facts(scores, told), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    )
 
 
 def read_scores(folder: Path) -> Scores:
@@ -89,12 +99,12 @@ def read_scores(folder: Path) -> Scores:
     if not (folder / "scores.json").exists():
         raise MissingError(f"no scores in {folder}; `pertura run` or `pertura evaluate` writes them")
     try:
-        facts = json.loads((folder / "scores.json").read_text())
+        facts = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         if facts["format"] != FORMAT or facts["version"] > FORMAT_VERSION:
             raise BadDataError(f"format {facts['format']} version {facts['version']}", file=folder / "scores.json")
         arrays = load_file(folder / "bootstrap.safetensors")
         return _scores(facts, arrays)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError, SafetensorError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, SafetensorError) as error:
         raise BadDataError(
             f"not readable as scores: {error}", file=folder, remedy="delete the folder and evaluate again"
         ) from error
@@ -152,7 +162,7 @@ def _check_arrays(facts: Mapping[str, object], arrays: Mapping[str, np.ndarray],
             raise ValueError(f"{name} is {arrays[name].shape} of {arrays[name].dtype}, not {shape} of fractions")
 
 
-def _facts(scores: Scores) -> dict[str, object]:
+def _facts(scores: Scores, told: Told) -> dict[str, object]:
     position = {one: i for i, one in enumerate(scores.conditions)}
     return {
         "format": FORMAT,
@@ -172,19 +182,16 @@ def _facts(scores: Scores) -> dict[str, object]:
         "undone": dict(scores.undone),
         "details": list(scores.details),
         "notes": list(scores.notes),
-        "summaries": {metric: _summaries(scores, metric) for metric in scores.metrics},
+        "summaries": {metric: _finite(told, metric) for metric in scores.metrics},
     }
 
 
-def _summaries(scores: Scores, metric: str) -> dict[str, dict[str, float | int | None]]:
-    found = {}
-    for subset in ("all", "detectable", *scores.strata):
-        one = scores.summary(metric, subset)
-        numbers = {"score": one.value, "low": one.low, "high": one.high, **scores.beside(metric, subset)}
-        numbers["scaled"] = scores.scaled(metric, subset)
-        counted = {"conditions": one.conditions, "valid": one.valid, "undefined": one.undefined}
-        found[subset] = {name: value if np.isfinite(value) else None for name, value in (numbers | counted).items()}
-    return found
+def _finite(told: Told, metric: str) -> dict[str, dict[str, float | int | None]]:
+    return {
+        subset: {what: value if np.isfinite(value) else None for what, value in numbers.items()}
+        for (name, subset), numbers in told.items()
+        if name == metric
+    }
 
 
 def _spelled(condition: Condition) -> dict[str, object]:

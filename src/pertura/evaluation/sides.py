@@ -57,7 +57,7 @@ class Sides:
         return self._specific(self.observed_delta)
 
     def _specific(self, deltas: Means) -> Means:
-        """What rounding leaves of equal changes is no difference; a condition that is not known leaves the mean alone."""
+        """What rounding leaves of equal changes is no difference; an unknown condition is left out of the mean."""
         gap = np.full_like(deltas, np.nan)
         known = ~np.isnan(deltas).any(axis=1)
         for context in np.unique(self.contexts[known]):

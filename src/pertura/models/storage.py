@@ -46,7 +46,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         raise MissingError(f"{folder} holds no fitted model: {HEADER_FILE} is not there")
     try:
         header = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(path, f"not JSON ({error})") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _broken(path, f"not a {FORMAT} file")

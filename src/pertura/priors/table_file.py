@@ -159,7 +159,7 @@ def _shape(described: Any, path: Path) -> Shape:
         dtype, (rows, width), (begin, end) = described["dtype"], described["shape"], described["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
         raise BadDataError(f"`{KEY}` is not a two-dimensional table", file=path, remedy=REMEDY) from error
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise BadDataError(f"`{KEY}` holds {dtype!r}; readable are {', '.join(DTYPES)}", file=path)
     if not all(type(one) is int and one >= 0 for one in (rows, width, begin, end)) or width == 0:
         raise BadDataError(f"the shape of `{KEY}` is not one", file=path, remedy=REMEDY)

@@ -136,7 +136,7 @@ def _opened(path: Path, size: int, modified: int) -> Pair:
 def _is_compatible(folder: Path) -> bool:
     try:
         return bool(json.loads((folder / "scores.json").read_text(encoding="utf-8"))["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -17,6 +17,9 @@ from pertura.report.tables import Interval
 
 USUAL = 5
 REFERENCE = "reference "
+COUNTS = frozenset({"labels", "valid"})
+DRAWN = frozenset({"score", "low", "high", "permuted", "permuted_low", "permuted_high", "ceiling"})
+MOST, LARGEST = 10**9, 1e300
 Facts = Mapping[str, Any]
 
 
@@ -54,13 +57,25 @@ def read_compatible(place: Path) -> CompatibleScores:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != FORMAT_VERSION or content["preset"] not in COMPATIBLE:
             raise ValueError(f"version {content['version']!r} of preset {content['preset']!r}")
-        contexts = {str(one["context"]): one["metrics"] for one in content["contexts"]}
+        contexts = {str(one["context"]): _checked(one["metrics"]) for one in content["contexts"]}
         made = CompatibleScores(place, str(content["model"]), content["preset"], contexts)
         if not made.models or not made.metrics:
             raise ValueError("no scored metric")
         return made
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, RecursionError) as error:
         raise BadDataError(f"not readable as scores: {error}", file=path, remedy="evaluate again") from error
+
+
+def _checked(metrics: Mapping[str, Facts]) -> Mapping[str, Facts]:
+    """The facts of each metric; what is drawn and is no number, or counts and is no whole one, raises `ValueError`."""
+    for name, facts in metrics.items():
+        for what, value in facts.items():
+            counted = what in COUNTS and type(value) is int and 0 <= value <= MOST
+            drawn = what in DRAWN or what.startswith(REFERENCE)
+            measured = value is None or (type(value) in (int, float) and abs(value) < LARGEST)
+            if (what in COUNTS and not counted) or (drawn and not measured):
+                raise ValueError(f"{what} of {name} is {value!r}"[:200])
+    return metrics
 
 
 def compatible_figure(scores: CompatibleScores, wanted: Wanted) -> Drawn:

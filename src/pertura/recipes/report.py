@@ -18,6 +18,7 @@ from pertura.evaluation.table import METRICS
 from pertura.recipes.cards import card_of
 from pertura.recipes.figures import ScreenFigures, score_figures, screen_figures, strata_figure
 from pertura.recipes.prior_question import question_section, question_text
+from pertura.recipes.reach import oracle_table, saturation_table
 from pertura.recipes.run import Screen
 from pertura.recipes.truth import truth_table
 from pertura.report.card import render_card
@@ -178,7 +179,9 @@ def metrics_table(comparison: Comparison) -> Table:
         "Chance is what a prediction without relation to the labels scores; for errors, its value on permuted labels."
     )
     further = len(first.metrics) - len(metrics)
-    note += f" {further} further metrics stand in comparison.csv and in each model's agg_results.csv." if further else ""
+    note += (
+        f" {further} further metrics stand in comparison.csv and in each model's agg_results.csv." if further else ""
+    )
     return Table(f"Metrics on {_subset_words(comparison)}", tuple(columns), _grouped(rows), note)
 
 
@@ -253,6 +256,9 @@ def _scores_section(screen: Screen) -> Section:
         TableBlock(metrics_table(made)),
         Details("The same charts for the other metrics", tuple(map(FigureBlock, score_figures(made, others)))),
     ]
+    reached = [one for one in (oracle_table(screen), saturation_table(made)) if one is not None]
+    if reached:
+        blocks.append(Details("What can be reached, and where baselines reach it", tuple(map(TableBlock, reached))))
     return Section("scores", "Scores", tuple(blocks))
 
 

@@ -20,9 +20,9 @@ from pertura.core.scope import Scope
 from pertura.core.split import Split
 from pertura.data.predictions import read_predictions, write_predictions
 from pertura.data.splits.files import write_split
+from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import Scores, evaluate
 from pertura.evaluation.files import read_scores, write_scores
-from pertura.evaluation.effort import Effort
 from pertura.evaluation.observed import Observed, observe
 from pertura.models.table import MODELS
 from pertura.prediction.predict import predict
@@ -231,7 +231,7 @@ def _write_training(home: Path, visible: Cells, seconds: float) -> None:
 def _timed(home: Path) -> bool:
     try:
         return "wall_clock_s" in json.loads((home / CLOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

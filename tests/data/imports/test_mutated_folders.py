@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mutations.text import bytes_changed, words_changed
 from pertura.core.errors import PerturaError
 from pertura.core.seeds import generator
 from pertura.data.imports import tenx
@@ -18,55 +19,8 @@ from pertura.data.values import Refusal
 from tenx_folders import library, outs, write_guides
 
 SECONDS = 10
-WORDS = (
-    "-1",
-    "0",
-    "1e400",
-    "nan",
-    "",
-    "x" * 5000,
-    "99999999999999999999",
-    "A|B",
-    '"',
-    "a\tb",
-    "é",
-    "1.5",
-    "%",
-    "+",
-    "@",
-)
 NUMBERS = (-1, 0, 1, 2**31 - 1, -(2**31), 7)
 TEXTS = ("matrix.mtx", "barcodes.tsv", "features.tsv", "protospacer_calls_per_cell.csv", "guides.csv")
-
-
-def _of_words(text, rng):
-    """Put another word in the place of one, or double, drop or swap lines."""
-    lines = text.split("\n")
-    at, other = (int(i) for i in rng.integers(len(lines), size=2))
-    kind = int(rng.integers(5))
-    if kind == 0:
-        lines.insert(at, lines[other])
-    elif kind == 1:
-        del lines[at]
-    elif kind == 2:
-        lines[at], lines[other] = lines[other], lines[at]
-    else:
-        mark = next((one for one in (",", "\t", " ") if one in lines[at]), " ")
-        words = lines[at].split(mark)
-        words[int(rng.integers(len(words)))] = WORDS[int(rng.integers(len(WORDS)))]
-        lines[at] = mark.join(words)
-    return "\n".join(lines)
-
-
-def _of_bytes(raw, rng):
-    """Change, cut or repeat some bytes."""
-    at = int(rng.integers(max(len(raw), 1)))
-    kind = int(rng.integers(3))
-    if kind == 0:
-        return raw[:at]
-    if kind == 1:
-        return raw[:at] + bytes(rng.integers(256, size=3, dtype=np.uint8)) + raw[at + 3 :]
-    return raw[:at] + raw[at : at + 40] * 2 + raw[at:]
 
 
 def _tampered_text(folder, rng):
@@ -75,9 +29,9 @@ def _tampered_text(folder, rng):
     path = next(one for one in (folder.parent, *folder.rglob("*")) if (one / name).is_file()) / name
     readable = bool(rng.random() < 0.8)
     if readable:
-        path.write_text(_of_words(path.read_text(), rng))
+        path.write_text(words_changed(path.read_text(), rng))
     else:
-        path.write_bytes(_of_bytes(gzip.compress(path.read_bytes()), rng))
+        path.write_bytes(bytes_changed(gzip.compress(path.read_bytes()), rng))
     return readable
 
 
@@ -159,7 +113,7 @@ def test_a_file_with_other_bytes_ends_the_child_process_at_most(tmp_path):
     path = folder / "filtered_feature_bc_matrix.h5"
     raw, outcomes = path.read_bytes(), Counter()
     for i in range(25):
-        path.write_bytes(_of_bytes(raw, generator(2, "bytes", i)))
+        path.write_bytes(bytes_changed(raw, generator(2, "bytes", i)))
         outcomes[_outcome(folder)] += 1
     print(f"\n25 .h5 with other bytes: {dict(outcomes)}")
     assert set(outcomes) <= {"read", "BadDataError"}

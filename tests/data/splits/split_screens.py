@@ -1,5 +1,7 @@
 """Outlines and cells that the tests of splits share."""
 
+import json
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -10,6 +12,21 @@ from pertura.core.split import Outline
 
 GENES = tuple("ABCDEFGHIJ")
 CONTEXTS = ("x", "y", "z")
+STATE_SPLIT = (
+    '[datasets]\nr = "/data"\n[training]\nr = "train"\n[zeroshot]\n"r.y" = "val"\n[fewshot]\n[fewshot."r.x"]\n'
+    'val = ["A"]\ntest = ["B", "C"]\n'
+)
+WORKBENCH_SPLIT = json.dumps(
+    {
+        "split_type": "s",
+        "seed": 1,
+        "train": ["A+ctrl", "ctrl"],
+        "val": ["B"],
+        "test": ["C+ctrl"],
+        "strata": {"x": ["C"]},
+    },
+    indent=1,
+)
 
 
 def spelled_outline(names):

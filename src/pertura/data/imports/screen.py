@@ -178,8 +178,8 @@ def _refuse_unusable(lanes: Sequence[Lane], guides: Guides) -> None:
     if not fates[Fate.SINGLE] + fates[Fate.PAIR]:
         several = fates[Fate.MULTIPLET]
         raise BadDataError(
-            f"no cell is perturbed as designed: {several:,} carry guides of several genes, {fates[Fate.UNKNOWN]:,} a guide "
-            f"that {guides.path.name} does not list",
+            f"no cell is perturbed as designed: {several:,} carry guides of several genes, "
+            f"{fates[Fate.UNKNOWN]:,} a guide that {guides.path.name} does not list",
             file=lanes[0].calls,
             remedy="if the screen is made of pairs, say --pairs" if several else "give the guide table of this library",
         )

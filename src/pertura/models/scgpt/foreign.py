@@ -132,7 +132,7 @@ def _json(path: Path, *, required: bool) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadDataError(f"not JSON ({error})", file=path) from error
     if not isinstance(content, dict):
         raise BadDataError("not a JSON object", file=path)

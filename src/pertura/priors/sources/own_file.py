@@ -49,7 +49,7 @@ def _read(path: Path) -> str:
 def _of_json(text: str, path: Path) -> Iterable[tuple[str, tuple[str, ...]]]:
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadDataError(f"not JSON ({error})", file=path, remedy=WANTED) from error
     if not isinstance(content, dict):
         raise BadDataError(f"a JSON {type(content).__name__}", file=path, remedy=WANTED)

@@ -54,7 +54,7 @@ def explained(path: Path) -> Iterator[None]:
 
 def _is_template(path: Path) -> bool:
     with h5py.File(path, "r") as file:
-        return "uns" in file and FORMAT in file["uns"]
+        return isinstance(file.get("uns"), h5py.Group) and FORMAT in file["uns"]
 
 
 def write_template(observed: Path, out: Path, columns: LabelColumns, wanted: Sequence[str], controls: Rows) -> Skeleton:
