@@ -5,7 +5,7 @@ READY := .venv/.ready
 # two test processes share the cores; threads inside each would only wait for one another
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
-.PHONY: demo test check fix bench docs clean
+.PHONY: demo test proof check fix bench docs clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -17,14 +17,17 @@ demo: $(READY)
 	@$(BIN)/pertura run demo
 
 test: $(READY)
-	@$(PYTEST)
+	@$(PYTEST) -m "not proof"
+
+proof: $(READY)
+	@$(PYTEST) -m proof
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@PERTURA_SHAPES=0 $(PYTEST) -m "not slow" --ignore=tests/priors/test_encoders_esm.py  # which loads torch
+	@PERTURA_SHAPES=0 $(PYTEST) -m "not slow and not proof" --ignore=tests/priors/test_encoders_esm.py  # which loads torch
 
 fix: $(READY)
 	@$(BIN)/ruff check --fix .

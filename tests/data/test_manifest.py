@@ -101,6 +101,8 @@ def test_a_file_that_is_gone_is_missing(described):
         ('mode = "unspecified"', 'mode = "wish"', "reading.mode"),
         ('kind = "lognormalised"', 'kind = "scaled"', "reading.scale"),
         ("size =", "size = = 3", "not TOML"),
+        ("size =", f"size = {'9' * 5000} #", "not TOML"),
+        ("size =", f"size = 0x{'f' * 5000} #", "not TOML"),
     ],
 )
 def test_a_mistake_in_it_is_named(described, old, new, words):

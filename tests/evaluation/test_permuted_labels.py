@@ -60,7 +60,7 @@ def test_intervals_cover_chance_on_permuted_labels():
     assert_all_cover(found)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_interval_of_every_metric_of_every_baseline_covers_chance_on_permuted_labels(screen):
     name, rule = SCREENS[screen]
@@ -70,7 +70,7 @@ def test_the_interval_of_every_metric_of_every_baseline_covers_chance_on_permute
     assert_all_cover(found)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("screen", SCREENS)
 def test_chance_is_covered_about_as_often_as_the_interval_says(screen):
     """Over permutations, for each metric: 95 % is promised, 90 % is asked for. The other baselines resemble these.
@@ -104,7 +104,7 @@ def test_one_pool_of_controls_for_both_sides_rewards_noise():
     assert disjoint.covers
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("name", ["norman-500", "mcfaline-500", "simulated-pairs"])
 def test_shared_controls_inflate_in_nearly_all_permutations(name):
     pairs = [shared_and_disjoint(name, seed) for seed in range(12)]
@@ -113,7 +113,9 @@ def test_shared_controls_inflate_in_nearly_all_permutations(name):
     assert np.mean([shared.value - disjoint.value for shared, disjoint in pairs]) > 0.2
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("norman-500", 2), pytest.param("norman-500", 30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "seeds"), [("norman-500", 2), pytest.param("norman-500", 30, marks=pytest.mark.proof)]
+)
 def test_permuted_labels_have_a_detectable_effect_as_often_as_chance_has(name, seeds):
     cells = cells_of(name)
     p = np.asarray([effect_p_values(permuted(cells, seed), cells.perturbed, 99, seed=seed) for seed in range(seeds)])

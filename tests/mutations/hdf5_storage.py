@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from mutations.hdf5_places import instead, some
-from mutations.text import pick
+from mutations.text import STRINGS, pick
 
 NUMBERS = (np.nan, np.inf, -np.inf, -1.0, -0.0, 0.0, 0.5, 1e-310, 1e308, 3.4e38, 35.0, 2.0**31, 2.0**63, 1e6)
 WHOLE = (-1, -2, 0, 1, 29, 30, 127, 255, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
@@ -145,7 +145,7 @@ def _exchanged(file: h5py.File, rng: np.random.Generator) -> None:
 def _copied(file: h5py.File, rng: np.random.Generator) -> None:
     """The content of one place in another, or under a new name."""
     one, other = some(file, rng).name, some(file, rng)
-    name = pick(rng, (other.name, f"{other.parent.name}/{pick(rng, NAMES[:40])}"))
+    name = pick(rng, (other.name, f"{other.parent.name}/{pick(rng, STRINGS)}"))
     if one.startswith(name):
         raise ValueError("one holds the other")
     file.copy(one, "/copied")

@@ -114,8 +114,10 @@ def test_what_is_unfit_is_named(line, message, path):
         b"a = [" * 3000,
         b"name = 1\n",
         b"x" * (2 << 20),
+        f"{HEAD}{BODY}\nseed = {'9' * 5000}\n".encode(),
+        f"{HEAD}{BODY}\noptions = {{ folds = 0x{'f' * 5000} }}\n".encode(),
     ],
-    ids=["empty", "hdf5", "no utf-8", "json", "broken", "deep", "no format", "huge"],
+    ids=["empty", "hdf5", "no utf-8", "json", "broken", "deep", "no format", "huge", "digits", "hexadecimal"],
 )
 def test_what_is_no_recipe_is_refused(text, path):
     with pytest.raises(BadDataError, match=r"recipe\.toml"):

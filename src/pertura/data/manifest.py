@@ -97,14 +97,15 @@ def read_manifest(path: Path) -> Manifest:
         raise BadDataError("is not a dataset.toml", file=path, remedy=AGAIN)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        as_json = json.dumps(content, default=str)
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or too many digits
         raise BadDataError(f"is not TOML: {error}", file=path, remedy=AGAIN) from error
     if content.get("format") != FORMAT or content.get("version") != FORMAT_VERSION:
         stated = f"{content.get('format')!r} version {content.get('version')!r}"
         raise BadDataError(f"is of format {stated}, not {FORMAT} version {FORMAT_VERSION}", file=path, remedy=AGAIN)
     _check_keys(content, path)
     try:
-        return _MANIFEST.validate_json(json.dumps(content, default=str))
+        return _MANIFEST.validate_json(as_json)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

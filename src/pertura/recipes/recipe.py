@@ -102,7 +102,8 @@ def read_recipe(path: Path) -> Recipe:
         raise BadDataError(f"not a {FORMAT}", file=path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        tomli_w.dumps(content)  # a number of too many digits (0xfff...) could be taken, and neither kept nor told
+    except (ValueError, RecursionError) as error:
         raise BadDataError(f"not TOML: {error}", file=path) from error
     if content.pop("format", None) != FORMAT or content.pop("version", None) != FORMAT_VERSION:
         raise BadDataError(f"not a {FORMAT} of version {FORMAT_VERSION}", file=path)

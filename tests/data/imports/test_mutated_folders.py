@@ -97,7 +97,7 @@ def test_tampered_folders_are_read_or_refused(tmp_path, monkeypatch):
     assert outcomes["BadDataError"] > 5
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_many_tampered_folders_are_read_or_refused(tmp_path, monkeypatch):
     outcomes, readable = _tamper(600, 1, tmp_path, monkeypatch)
     print(f"\n600 tampered folders, {readable} of them readable as text or HDF5: {dict(outcomes)}")
@@ -106,7 +106,7 @@ def test_many_tampered_folders_are_read_or_refused(tmp_path, monkeypatch):
     assert min(outcomes["read"], outcomes["BadDataError"]) > 100
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_file_with_other_bytes_ends_the_child_process_at_most(tmp_path):
     folder = outs(library(genes=8), tmp_path / "outs", "h5")
     write_guides(tmp_path / "guides.csv")

@@ -53,7 +53,7 @@ def test_tampered_split_files_are_read_or_refused(tmp_path):
     assert not outcomes["endless words"]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_many_tampered_split_files_are_read_or_refused(tmp_path):
     outcomes = _tamper(1200, 1, tmp_path)
     print(f"\n1,200 tampered split files: {dict(outcomes)}")
