@@ -94,3 +94,11 @@ def _directed(change: Table) -> Mask:
 
 def _last(values: Table) -> Table:
     return np.where(np.isnan(values), np.inf, values)
+
+
+def shared(
+    predicted: Bool[np.ndarray, "targets genes"], observed: Bool[np.ndarray, "targets genes"]
+) -> Float[np.ndarray, " targets"]:
+    """Return shared calls over all calls of either side; 1 where neither side calls any gene."""
+    both, either = (predicted & observed).sum(axis=1), (predicted | observed).sum(axis=1)
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)

@@ -29,7 +29,6 @@ from pertura.evaluation.compatible.profile import Column, CompatibleMetric, Comp
 from pertura.metrics import calls
 from pertura.metrics.differential import DifferentialExpression, Tests, differential_expression
 from pertura.metrics.ranking import distances
-from pertura.metrics.significant import jaccard
 from pertura.metrics.unbiased import Noisy, allowed_noise, corrected_error, jackknife_noise, log_profile
 
 VERSION = "cell-eval2 0.20.0"
@@ -256,7 +255,7 @@ MEASURES: Mapping[str, Callable[[Case], Column]] = {
     ),
     "de_wilcoxon_direction_reach_raw": direction_reach,
     "de_wilcoxon_sig_jaccard": lambda case: Column(
-        jaccard(case.calls.predicted.astype(np.int8), case.calls.observed.astype(np.int8))
+        calls.shared(case.calls.predicted.astype(bool), case.calls.observed.astype(bool))
     ),
 }
 
