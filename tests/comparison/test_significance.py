@@ -152,7 +152,7 @@ def test_equal_models_tie_about_as_often_as_the_interval_says(monkeypatch):
         off = [truth + (truth - judged.model_controls).std() * rng.standard_normal(truth.shape) for _ in range(2)]
         pair = [evaluate(answer(judged, means, str(place)), again) for place, means in enumerate(off)]
         gaps = {metric: difference(*pair, metric, "all") for metric in METRICS}
-        hits.append({metric: gap.low <= 0 <= gap.high for metric, gap in gaps.items() if np.isfinite(gap.value)})
+        hits.append({metric: gap.low <= 0 <= gap.high for metric, gap in gaps.items() if np.isfinite(gap.low)})
     shares = {metric: np.mean([one[metric] for one in hits if metric in one]) for metric in set().union(*hits)}
     assert len(shares) > 8
     assert min(shares.values()) >= 0.9
