@@ -134,7 +134,7 @@ def test_an_interval_that_holds_zero_is_a_tie(low, high):
     assert verdict == ("beats" if low > 0 else "loses to" if high < 0 else "ties with")
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_equal_models_tie_about_as_often_as_the_interval_says(monkeypatch):
     """Two predictions that are off the truth by independent noise of one size."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # thousands of calls of one kind
