@@ -38,6 +38,24 @@ def test_a_parquet_without_an_index_is_named_by_its_first_text(frame, tmp_path):
     assert read_means(tmp_path / "means.parquet", GENES).names == NAMES
 
 
+@pytest.mark.parametrize("old", [b"B2", b"ctrl"], ids=["gene", "condition"])
+def test_a_parquet_of_spoiled_names_is_refused(old, frame, tmp_path):
+    path = tmp_path / "means.parquet"
+    frame.to_parquet(path, compression=None)
+    raw = path.read_bytes()
+    assert old in raw
+    path.write_bytes(raw.replace(old, b"\xff\xfe" + old[2:]))
+    with pytest.raises(BadDataError, match=r"means\.parquet"):
+        read_means(path, GENES)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1", b"a,b\n1,2\n"])
+def test_what_is_no_parquet_is_refused(content, tmp_path):
+    (tmp_path / "means.parquet").write_bytes(content)
+    with pytest.raises(BadDataError, match="cannot be read as a table"):
+        read_means(tmp_path / "means.parquet", GENES)
+
+
 def test_genes_are_brought_into_order_and_further_ones_counted(frame):
     wider = frame[["D4", "B2", "A1", "C3"]].assign(Z9=1.0)
     made = means_from_frame(wider, GENES)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -198,8 +199,18 @@ def test_a_process_that_is_killed_again_and_again_comes_to_the_same_weights(tmp_
 def test_two_processes_make_the_update_of_one(tmp_path):
     whole, _ = trained(tmp_path / "whole", LineFit(dropout=0.0))
     arguments, environment = command(tmp_path, str(tmp_path / "two"), "0.0", "0")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", *arguments]
-    subprocess.run(launch, env={**environment, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=120)
+    with socket.socket() as free:  # what torchrun would set, without its look-up of this host's name
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
+    together = {**environment, **world, "OMP_NUM_THREADS": "1"}
+    running = [subprocess.Popen([sys.executable, *arguments], env={**together, "RANK": str(rank)}) for rank in (0, 1)]
+    try:
+        assert [one.wait(timeout=120) for one in running] == [0, 0]
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
     mine = stored_weights(tmp_path / "two")
     for name, one in whole.items():
         np.testing.assert_allclose(mine[name], one.numpy(), atol=1e-6)

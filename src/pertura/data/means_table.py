@@ -72,9 +72,9 @@ def means_from_frame(frame: pd.DataFrame, genes: Sequence[str], file: object = "
 
 def _frame(path: Path) -> pd.DataFrame:
     separator = SUFFIXES[path.suffix.lower()]
+    if not separator:
+        return _named_by_first_text(_of_parquet(path))
     try:
-        if not separator:
-            return _named_by_first_text(pd.read_parquet(path))
         with path.open(newline="", encoding="utf-8") as lines:
             header = next(csv.reader(lines, delimiter=separator), [])
         twice = [one for one, count in Counter(header[1:]).items() if count > 1]
@@ -84,6 +84,16 @@ def _frame(path: Path) -> pd.DataFrame:
     except (ValueError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataError(f"cannot be read as a table ({type(error).__name__}: {error})", file=path) from error
     return frame
+
+
+def _of_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # its reader raises what it meets, of types of its own that are no ValueError
+        problem = f"cannot be read as a table ({type(error).__name__}: {error})"[:300]
+        raise BadDataError(problem, file=path, remedy="write it again, or give it as CSV") from error
 
 
 def _named_by_first_text(frame: pd.DataFrame) -> pd.DataFrame:

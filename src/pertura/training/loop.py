@@ -83,6 +83,7 @@ class Loop:
     def resume(self) -> None:
         """Go to where a stored state stands, or store the first one."""
         found = checkpoint.read_state(self.folder, self.network, self.optimiser, self.fingerprint)
+        self.world.wait()  # else the leader's first state is found by one that has not looked yet
         if found is None:
             self.save()
             return
