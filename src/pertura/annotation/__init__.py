@@ -1,0 +1,1 @@
+"""Cell types: strategies, their honest comparison, and what a label can be trusted for."""

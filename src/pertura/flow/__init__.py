@@ -1,0 +1,1 @@
+"""Paths, couplings and integration of flow matching."""

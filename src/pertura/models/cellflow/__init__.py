@@ -1,0 +1,1 @@
+"""CellFlow: flow matching from control to perturbed cells."""
