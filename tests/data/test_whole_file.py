@@ -24,11 +24,13 @@ def full() -> anndata.AnnData:
     rng = np.random.default_rng(0)
     cells, genes = adata.shape
     adata.layers["counts"] = sp.csr_matrix(rng.poisson(1.0, size=adata.shape).astype(np.int32))
+    adata.layers["by_gene"] = sp.csc_matrix(adata.X)
     adata.obsm["X_pca"], adata.varm["PCs"] = rng.normal(size=(cells, 3)), rng.normal(size=(genes, 3))
     adata.obsp["distances"] = sp.random(cells, cells, 0.05, format="csr", random_state=0)
     adata.varp["network"] = sp.random(genes, genes, 0.1, format="csr", random_state=0)
     adata.uns = {"log1p": {"base": None}, "palette": np.asarray(["#000000", "#ffffff"]), "deep": {"a": {"b": 1}}}
     adata.obs["quality"] = pd.Categorical(np.resize(["good", "bad"], cells), ["bad", "good"], ordered=True)
+    adata.uns["quality_colors"] = np.asarray(["#aa0000", "#00aa00"])
     adata.obs["note"] = np.resize(["x", "y", "z"], cells)
     adata.var["highly_variable"] = rng.random(genes) > 0.5
     adata.raw = adata.copy()
@@ -38,16 +40,19 @@ def full() -> anndata.AnnData:
 def assert_same(found: anndata.AnnData, expected: anndata.AnnData) -> None:
     for name in ("obs", "var"):
         pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name))
+    assert type(found.X) is type(expected.X)
     np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
     np.testing.assert_array_equal(found.raw.X.toarray(), expected.raw.X.toarray())
     for name in PLACES[3:]:
         mine, its = getattr(found, name), getattr(expected, name)
         assert set(mine) == set(its)
         for key in its:
+            assert type(mine[key]) is type(its[key]), (name, key)
             np.testing.assert_array_equal(sp.csr_matrix(mine[key]).toarray(), sp.csr_matrix(its[key]).toarray())
     assert set(found.uns) == set(expected.uns)
     assert found.uns["deep"] == expected.uns["deep"]
-    np.testing.assert_array_equal(found.uns["palette"], expected.uns["palette"])
+    for colours in ("palette", "quality_colors"):
+        np.testing.assert_array_equal(found.uns[colours], expected.uns[colours])
 
 
 def predicted(screen: Screen) -> Prediction:

@@ -11,7 +11,7 @@ from pertura.data.splits import SPLITS
 from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import evaluate
 from pertura.evaluation.observed import observe
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES, MODELS
 from pertura.prediction.predict import predict
 
 EFFORT = Effort(halves=1)
@@ -44,7 +44,7 @@ def permuted(cells, seed):
     return replace(cells, codes=codes)
 
 
-def judged(cells, rule, seed, *, models=tuple(MODELS), shared=False, effort=EFFORT, metrics=None) -> Iterator[Judged]:
+def judged(cells, rule, seed, *, models=tuple(BASELINES), shared=False, effort=EFFORT, metrics=None) -> Iterator[Judged]:
     """Fit on permuted labels, predict, score; what is undefined for all conditions says nothing."""
     name, options = rule
     mixed = permuted(cells, seed)

@@ -11,7 +11,7 @@ from pertura.data.datasets import DATASETS
 from pertura.evaluation.detectable import effect_p_values
 from pertura.evaluation.effort import Effort
 from pertura.evaluation.table import METRICS
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES
 
 GEARS = ("gears-simulation", {})
 SCREENS = {
@@ -65,7 +65,7 @@ def test_intervals_cover_chance_on_permuted_labels():
 def test_the_interval_of_every_metric_of_every_baseline_covers_chance_on_permuted_labels(screen):
     name, rule = SCREENS[screen]
     found = list(judged(cells_of(name), rule, 0))
-    assert {one.model for one in found} == set(MODELS)
+    assert {one.model for one in found} == set(BASELINES)
     assert {one.metric for one in found} >= EVERYWHERE
     assert_all_cover(found)
 

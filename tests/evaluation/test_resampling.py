@@ -158,3 +158,11 @@ def test_draws_repeat_for_a_seed_and_differ_for_another(screen):
     for one, same, different in zip(first, again, other):
         assert one.means.tobytes() == same.means.tobytes()
         assert not np.array_equal(one.means, different.means)
+
+
+def test_labels_are_permuted_the_same_however_many_draws_are_held_at_a_time(screen, monkeypatch):
+    whole = resampling.permuted(screen.cells, screen.asked, groups_of(screen), 5, 0)
+    monkeypatch.setattr(resampling, "MOST_SUMS", 1)
+    pieces = resampling.permuted(screen.cells, screen.asked, groups_of(screen), 5, 0)
+    for name in ("means", "groups", "importance"):
+        assert np.array_equal(getattr(whole, name), getattr(pieces, name))

@@ -19,6 +19,18 @@ def is_hdf5(path: Path) -> bool:
         return False
 
 
+def is_store(path: Path) -> bool:
+    """What was changed is no metadata, or metadata that are still a table of JSON."""
+    if not path.is_file() or path.is_symlink():
+        return False
+    if path.name not in ("zarr.json", ".zarray", ".zattrs", ".zgroup"):
+        return True
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _parses(read: Callable[[str], object]) -> Callable[[Path], bool]:
     def parses(path: Path) -> bool:
         try:

@@ -1,6 +1,7 @@
 """How a file of a sound input is tampered with: its structure, its bytes, its text, its header."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,32 @@ def some_bytes_changed(pattern: str) -> Callable[[Path, np.random.Generator], Pa
         return path
 
     return change
+
+
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+
+
+def _linked(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def store_changed(folder: Path, rng: np.random.Generator) -> Path:
+    """Tamper with a zarr store: mostly with what its metadata say, at times with pieces and folders."""
+    files = sorted(one for one in folder.rglob("*") if one.is_file() and one.name != ".zmetadata")
+    described = [one for one in files if one.name in METADATA]
+    kind = int(rng.integers(10))
+    path = pick(rng, described if kind < 7 else [one for one in files if one not in described])
+    if kind < 6:
+        path.write_bytes(json_changed(path.read_text(), rng).encode("utf-8", "surrogatepass"))
+    elif kind == 6:
+        other = pick(rng, described)
+        path.write_bytes(other.read_bytes())
+    elif kind == 7:
+        path.unlink()
+        pick(rng, (_linked, Path.mkdir, os.mkfifo))(path)
+    else:
+        path.write_bytes(bytes_changed(path.read_bytes(), rng))
+    return path
 
 
 def _one_byte(raw: bytes, rng: np.random.Generator) -> bytes:

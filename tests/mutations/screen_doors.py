@@ -1,20 +1,32 @@
-"""Doors for screens: .h5ad files, the dataset.toml that describes one, folders of 10x."""
+"""Doors for screens: .h5ad files, zarr stores, the dataset.toml that describes one, folders of 10x."""
 
 import gzip
+import shutil
 from pathlib import Path
 
+import anndata
 import numpy as np
 
 import h5ad_files
 import tenx_folders
 from mutations.command import command
-from mutations.containers import is_hdf5, is_tenx, is_toml
-from mutations.files import SCREEN, SCREENS, STRUCTURED_TOML, some_bytes_changed, some_text_changed, structure_changed
+from mutations.containers import is_hdf5, is_store, is_tenx, is_toml
+from mutations.files import (
+    SCREEN,
+    SCREENS,
+    STRUCTURED_TOML,
+    some_bytes_changed,
+    some_text_changed,
+    store_changed,
+    structure_changed,
+)
 from mutations.hdf5 import hdf5_changed
 from mutations.text import pick, words_changed
 from mutations.watch import Door
 from pertura.data.anndata_io import open_cells
+from pertura.data.whole_file import to_anndata
 
+STORE = "screen.zarr"
 FEW = {"cells_per_label": 12}
 
 
@@ -46,6 +58,25 @@ def _inspect(given: Path, out: Path) -> None:
     """Look at a screen, and read every value as the dataset.toml says."""
     command("inspect", given / SCREEN, "-o", out / "dataset.toml")
     _read_all(out / "dataset.toml")
+
+
+def _write_stores(folder: Path) -> None:
+    """The screen with everything, as zarr stores of both versions, and a dense one."""
+    _write_full_screen(folder)
+    full = anndata.read_h5ad(folder / "full" / SCREEN)
+    shutil.rmtree(folder / "full")
+    made = (("full2", full, 2), ("full3", full, 3), ("dense", h5ad_files.gears(layout="dense", **FEW), 3))
+    for name, adata, version in made:
+        (folder / name).mkdir()
+        with anndata.settings.override(zarr_write_format=version):
+            adata.write_zarr(folder / name / STORE)
+
+
+def _inspect_store(given: Path, out: Path) -> None:
+    """As for a file, and every field is brought back."""
+    command("inspect", given / STORE, "-o", out / "dataset.toml")
+    cells = open_cells(out / "dataset.toml")
+    to_anndata(cells.take(np.arange(len(cells))[::2]))
 
 
 def _read_all(path: Path) -> None:
@@ -110,6 +141,7 @@ SCREEN_DOORS = (
     Door("h5ad, inspect", 25, _write_screens, structure_changed, is_hdf5, _inspect),
     Door("h5ad bytes, inspect", 6, _write_full_screen, some_bytes_changed(SCREENS), is_hdf5, _inspect),
     Door("h5ad, split and prepare", 6, _write_columns, structure_changed, is_hdf5, _prepare),
+    Door("zarr, inspect", 8, _write_stores, store_changed, is_store, _inspect_store),
     Door("dataset.toml", 7, _write_manifests, some_text_changed("*.toml", *STRUCTURED_TOML), is_toml, _open_manifest),
     Door("10x folder, import", 12, _write_tenx, _change_tenx, is_tenx, _import_tenx),
     Door("10x bytes, import", 3, _write_tenx, some_bytes_changed("*.*"), is_tenx, _import_tenx),

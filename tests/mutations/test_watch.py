@@ -17,6 +17,11 @@ FILE = "one.txt"
 
 def _endless(given: Path, out: Path) -> None:
     while True:
+        pass
+
+
+def _waiting(given: Path, out: Path) -> None:
+    while True:
         time.sleep(0.01)
 
 
@@ -62,6 +67,7 @@ ENDS = {
     "too much memory": (_grown, CRASH, "MemoryError"),
     "leaves the program": (_raised(SystemExit(0)), CRASH, "SystemExit"),
     "hang": (_endless, HANG, "not done"),
+    "hang without work": (_waiting, HANG, "not done"),
     "wordless": (_raised(BadDataError("")), WORDS, ""),
     "endless words": (_raised(BadDataError("x" * 50_000)), WORDS, "xxx"),
     "words that no terminal shows": (_raised(BadDataError("\ud800")), WORDS, "cannot be printed"),
@@ -92,7 +98,8 @@ def _ended(enter, tmp_path: Path, *, changed: bool = True):
 
 @pytest.mark.parametrize("end", ENDS)
 def test_every_end_is_told_from_the_others(end, tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "SECONDS", 1 if end == "hang" else 10)
+    monkeypatch.setattr(watch, "SECONDS", 1 if "hang" in end else 10)
+    monkeypatch.setattr(watch, "PATIENCE", 1 if end == "hang without work" else 30)
     enter, kind, told = ENDS[end]
     found = _ended(enter, tmp_path)
     assert (found.kind, found.parsed) == (kind, True), found.told

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ from pertura.data import validate
 from pertura.data.walk import main as walk_main
 
 SECONDS = 10
+"""Of a processor; other programs may keep it busy. What waits without working is ended after `PATIENCE` times that."""
+PATIENCE = 6
 MEMORY = 3 << 30
 LONGEST = 40_000
 """Letters of a message that quotes a name of 10,000; more are a list that somebody forgot to cut."""
@@ -86,7 +87,7 @@ def opened(door: Door, sound: Path, home: Path, rng: np.random.Generator | None)
     if not lines:
         raise RuntimeError(f"{door.name}: an input could not be made (status {status})")
     parsed = bool(json.loads(lines[0]))
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF):
         return Outcome(HANG, parsed, float(SECONDS), f"not done after {SECONDS} seconds")
     return Outcome(CRASH, parsed, 0.0, f"the process ended with status {status}")
 
@@ -136,10 +137,10 @@ def _outcome(door: Door, home: Path, parsed: bool) -> Outcome:
     _watch(home, strays)
     _limit()
     validate._run = _forked_run  # a walk in a fork of this process, as limited as in one that starts from nothing
-    started = time.perf_counter()
+    started = _worked()
     kind, told = _entered(door, home)
-    signal.alarm(0)
-    seconds = time.perf_counter() - started
+    _await(0)
+    seconds = _worked() - started
     after = _contents(home)
     strays += [name for name in before | after if before.get(name) != after.get(name) and not _is_output(name)]
     if strays:
@@ -177,11 +178,24 @@ def quiet() -> Iterator[None]:
 
 def _limit() -> None:
     """End this process where it takes too long or too much, whatever it is doing."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(SECONDS)
+    for one in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(one, signal.SIG_DFL)
+    _await(SECONDS)
     most = _held() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _await(seconds: int) -> None:
+    """Be ended after so many seconds of work, or of waiting; 0 for never."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(PATIENCE * seconds)
+
+
+def _worked() -> float:
+    """Seconds that this process and those it waited for have worked."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _held() -> int:
@@ -196,7 +210,7 @@ def _forked_run(path: Path, seconds: int, memory: int, output: int, module: str)
     if child == 0:
         code = 70
         try:
-            signal.alarm(SECONDS)
+            _await(SECONDS)
             sys.stdout = open(os.dup(output), "w", encoding="utf-8")  # noqa: SIM115 (for as long as this process lives)
             code = walk_main([str(path.absolute()), str(seconds), str(_held() + min(memory, MEMORY))], look)
             sys.stdout.flush()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Action = Annotated[Literal["list", "add"], typer.Argument(help="list (the default), or add NAME FILE.")]
 Name = Annotated[str | None, typer.Argument(help="For add: norman, adamson or replogle.")]
-File = Annotated[Path | None, typer.Argument(help="For add: the published .h5ad, wherever it lies; it is not copied.")]
+File = Annotated[Path | None, typer.Argument(help="For add: the published .h5ad or .zarr; it is not copied.")]
 
 
 def data(action: Action = "list", name: Name = None, file: File = None) -> None:
@@ -38,7 +38,8 @@ def show() -> None:
         typer.echo(f"  {entry.source}\n")
     typer.echo("Published; each is used by name once its file is made known\n")
     for declared in DECLARED.values():
-        typer.echo(f"{declared.name}\n  {declared.description}\n  mode: {declared.mode}\n  {_state(declared)}\n")
+        typer.echo(f"{declared.name}\n  {declared.description}\n  mode: {declared.mode}\n  {_state(declared)}")
+        typer.echo("".join(f"  note: {line}\n" for line in declared.told))
 
 
 def _state(declared: "Declared") -> str:
@@ -60,11 +61,12 @@ def add(name: str, file: Path) -> None:
     from pertura.data.datasets.declared import DECLARED
     from pertura.data.datasets.declared_check import check
     from pertura.data.datasets.remembered import remember
+    from pertura.data.stores import SUFFIXES
 
     if name not in DECLARED:
         raise UsageError(f"no published data set {name!r}{nearest(name, DECLARED)}")
-    if file.suffix != ".h5ad":
-        raise UsageError(f"{file}: give the .h5ad itself")
+    if file.suffix not in SUFFIXES:
+        raise UsageError(f"{file}: give the .h5ad itself, or its .zarr")
     declared = DECLARED[name]
     checked = check(file, declared)
     cells = checked.screen.cells
@@ -73,7 +75,7 @@ def add(name: str, file: Path) -> None:
         typer.echo(f"differs: {line}")
     if not checked.differences:
         typer.echo("shape, columns and conditions are as declared")
-    for line in declared.remarks:
+    for line in declared.told:
         typer.echo(f"note: {line}")
     place = remember(name, checked.screen)
     typer.echo(f"remembered in {place}; `pertura inspect {name}` and `pertura run {name}` find it now")

@@ -1,11 +1,10 @@
-"""Cells from AnnData and from .h5ad files, read by a convention."""
+"""Cells from AnnData, from .h5ad files and .zarr stores, read by a convention."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -23,6 +22,7 @@ from pertura.data.labels import assign, genes_of, label_column
 from pertura.data.manifest import read_manifest, verified_data
 from pertura.data.recognise import gene_names, recognise
 from pertura.data.scale import library_sizes, measure, sample
+from pertura.data.stores import Array, Group, is_by_columns, is_text, names_in, opened, text_of
 from pertura.data.validate import FileFacts, walk_file
 from pertura.data.values import Refusal, Tally
 from pertura.data.whole_file import Held
@@ -71,9 +71,10 @@ class Screen:
 
 
 def open_cells(data: str | Path, **flags: object) -> Cells:
-    """Return the cells of an .h5ad file, or of the file that a `dataset.toml` describes.
+    """Return the cells of an .h5ad or .zarr, or of the one that a `dataset.toml` describes.
 
-    Flags (those of `pertura inspect`, such as `control="NT"`) go with an .h5ad only: a `dataset.toml` holds its own.
+    Flags (those of `pertura inspect`, such as `control="NT"`) do not go with a `dataset.toml`, which
+    holds its own.
     """
     return open_screen(data, **flags).cells
 
@@ -91,7 +92,7 @@ def open_screen(data: str | Path, **flags: object) -> Screen:
 
 
 def cells_from_file(path: Path, reading: Reading, *, in_memory_bytes: int = IN_MEMORY_BYTES) -> Cells:
-    """Return the cells of an .h5ad file as `reading` says, after walking it.
+    """Return the cells of an .h5ad or .zarr as `reading` says, after walking it.
 
     Expression of more than `in_memory_bytes` stays on disk. Only obs, var and X are kept.
     """
@@ -238,11 +239,11 @@ def _screen(path: Path, reading: Reading | None, flags: Flags, in_memory_bytes: 
 
 
 def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Source:
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         obs, var = read_element(file["obs"]), read_element(file["var"])
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
         places = ("obs", "var", "obsm", "varm", "obsp", "uns")
-        names = {place: list(file[place]) if isinstance(file.get(place), h5py.Group) else [] for place in places}
+        names = {place: names_in(file.get(place)) for place in places}
         return Source(
             name=path.stem,
             obs=obs,
@@ -255,7 +256,7 @@ def _source_of_file(path: Path, facts: FileFacts, in_memory_bytes: int) -> Sourc
         )
 
 
-def _expression(path: Path, x: "h5py.Dataset | h5py.Group", facts: FileFacts, in_memory_bytes: int) -> Expression:
+def _expression(path: Path, x: Array | Group, facts: FileFacts, in_memory_bytes: int) -> Expression:
     if facts.memory > in_memory_bytes:
         backed = BackedRows(path)
         backed.shape  # noqa: B018 (refuses CSC now rather than at the first row)
@@ -267,18 +268,17 @@ def _by_rows(matrix: object) -> Num[np.ndarray, "cells genes"] | sp.csr_matrix:
     return matrix if isinstance(matrix, np.ndarray) else sp.csr_matrix(matrix)
 
 
-def _counts(path: Path, file: h5py.File) -> Expression | None:
+def _counts(path: Path, file: Group) -> Expression | None:
     layer = file.get("layers/counts")
-    by_gene = isinstance(layer, h5py.Group) and layer.attrs.get("encoding-type") == "csc_matrix"
-    return None if layer is None or by_gene else BackedRows(path, "layers/counts")
+    return None if layer is None or is_by_columns(layer) else BackedRows(path, "layers/counts")
 
 
-def _log1p(file: h5py.File) -> Mapping[str, object] | None:
+def _log1p(file: Group) -> Mapping[str, object] | None:
     group = file.get("uns/log1p")
-    if not isinstance(group, h5py.Group):
+    if not isinstance(group, Group):
         return None
     base = group.get("base")
-    stated = isinstance(base, h5py.Dataset) and base.shape == () and base.dtype.kind in "iuf"
+    stated = isinstance(base, Array) and base.shape == () and base.dtype.kind in "iuf"
     return {"base": float(base[()])} if stated else {}
 
 
@@ -303,8 +303,8 @@ def _prepared(account: object) -> tuple[str, ...]:
     return notes_of(account) if isinstance(account, str) else ()
 
 
-def _text(file: h5py.File, name: str) -> str | None:
+def _text(file: Group, name: str) -> str | None:
     """Return a text of uns; None where there is none of that name."""
     stored = file.get(f"uns/{name}")
-    is_text = isinstance(stored, h5py.Dataset) and stored.shape == () and h5py.check_string_dtype(stored.dtype)
-    return stored.asstr()[()] if is_text else None
+    is_word = isinstance(stored, Array) and stored.shape == () and is_text(stored)
+    return str(text_of(stored)) if is_word else None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Int, Num
 
 from pertura.core.errors import BadDataError
 from pertura.core.expression import Rows
+from pertura.data.stores import Array, Group, is_by_columns, root_of
 
 GAP_BYTES = 64 << 10
 """Reading over a gap this small is quicker than a second request."""
@@ -21,7 +23,7 @@ CACHE_BYTES = 64 << 20
 
 @dataclass(eq=False)
 class BackedRows:
-    """The matrix at `place` of an .h5ad file as an `Expression`: a dense array or CSR, opened when first used.
+    """The matrix at `place` of an .h5ad or .zarr as an `Expression`: a dense array or CSR, opened when first used.
 
     CSC is refused: each of its rows lies scattered over the whole file. Give only files that have been walked.
     """
@@ -31,10 +33,9 @@ class BackedRows:
     _file: h5py.File | None = field(default=None, init=False, repr=False)
 
     @cached_property
-    def _matrix(self) -> "h5py.Dataset | h5py.Group":
-        self._file = h5py.File(self.path, "r", rdcc_nbytes=CACHE_BYTES)
-        matrix = self._file[self.place]
-        if isinstance(matrix, h5py.Group) and matrix.attrs["encoding-type"] != "csr_matrix":
+    def _matrix(self) -> Any:
+        matrix = self._root()[self.place]
+        if is_by_columns(matrix):
             raise BadDataError(
                 "is stored column by column (CSC), so cells cannot be read one by one",
                 file=self.path,
@@ -47,7 +48,7 @@ class BackedRows:
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
         matrix = self._matrix
-        size = matrix.shape if isinstance(matrix, h5py.Dataset) else matrix.attrs["shape"]
+        size = matrix.shape if isinstance(matrix, Array) else matrix.attrs["shape"]
         return int(size[0]), int(size[1])
 
     def rows(self, index: Rows) -> Num[np.ndarray, "cells genes"] | sp.csr_matrix:
@@ -55,8 +56,14 @@ class BackedRows:
         wanted, back = np.unique(np.asarray(index, dtype=np.int64), return_inverse=True)
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.shape[0]):
             raise IndexError(f"row {wanted[0] if wanted[0] < 0 else wanted[-1]} of {self.shape[0]}")
-        block = self._dense(wanted) if isinstance(self._matrix, h5py.Dataset) else self._sparse(wanted)
+        block = self._dense(wanted) if isinstance(self._matrix, Array) else self._sparse(wanted)
         return block if np.array_equal(back, np.arange(len(wanted))) else block[back]
+
+    def _root(self) -> Group:
+        if self.path.is_dir():
+            return root_of(self.path)
+        self._file = h5py.File(self.path, "r", rdcc_nbytes=CACHE_BYTES)
+        return self._file
 
     def close(self) -> None:
         """Close the file; it opens again when rows are asked for."""
@@ -72,7 +79,7 @@ class BackedRows:
         block = np.empty((len(wanted), self.shape[1]), dtype=matrix.dtype)
         for first, last in spans(wanted, gap, max(SPAN_BYTES // width, 1)):
             start, stop = wanted[first], wanted[last - 1] + 1
-            if stop - start == last - first:
+            if stop - start == last - first and isinstance(matrix, h5py.Dataset):
                 matrix.read_direct(block, np.s_[start:stop], np.s_[first:last])
             else:
                 block[first:last] = matrix[start:stop][wanted[first:last] - start]

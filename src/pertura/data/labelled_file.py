@@ -1,11 +1,10 @@
-"""Labelled cells from .h5ad files and from AnnData: labels are taken as they are spelled."""
+"""Labelled cells from .h5ad files, .zarr stores and AnnData: labels are taken as they are spelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -19,6 +18,7 @@ from pertura.data.backed import BackedRows
 from pertura.data.conventions import known, nearest
 from pertura.data.elements import read_element
 from pertura.data.labelled import Labelled
+from pertura.data.stores import Array, Group, opened
 from pertura.data.validate import walk_file
 from pertura.data.values import Refusal, Tally
 
@@ -67,7 +67,7 @@ class LabelledFile:
 def open_labelled(
     path: Path, columns: LabelColumns | None = None, *, layer: str = "", in_memory_bytes: int = IN_MEMORY_BYTES
 ) -> LabelledFile:
-    """Return the labelled cells of an .h5ad file, from X or from a layer of it.
+    """Return the labelled cells of an .h5ad or .zarr, from X or from a layer of it.
 
     The file is walked first. Expression of more than `in_memory_bytes` stays on disk. Raises `BadDataError` for values
     that are no expression, and `UsageError` where the columns are not clear.
@@ -77,7 +77,7 @@ def open_labelled(
     if layer and layer not in facts.layers:
         raise BadDataError("is not there", file=path, place=place, remedy=f"layers are: {', '.join(facts.layers)}")
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             obs, var = read_element(file["obs"]), read_element(file["var"])
             expression = _expression(path, file, place, in_memory_bytes)
         genes, ids = _names(var.index), np.asarray(obs.index.astype(str), dtype=object)
@@ -112,7 +112,7 @@ def layer_of_file(
     """Return a layer of a walked file, and whether it holds whole numbers only; what is no expression is refused."""
     place = f"layers/{layer}"
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             expression = _expression(path, file, place, IN_MEMORY_BYTES)
         return expression, _whole(expression, place, genes, ids)
     except BadDataError as error:
@@ -259,9 +259,9 @@ def _told_apart(index: pd.Index) -> tuple[Shaped[np.ndarray, " cells"], int]:
 # ---- values
 
 
-def _expression(path: Path, file: h5py.File, place: str, in_memory_bytes: int) -> Expression:
+def _expression(path: Path, file: Group, place: str, in_memory_bytes: int) -> Expression:
     matrix = file[place]
-    if isinstance(matrix, h5py.Dataset):
+    if isinstance(matrix, Array):
         size = int(matrix.size) * matrix.dtype.itemsize
     else:
         size = matrix["data"].size * (matrix["data"].dtype.itemsize + matrix["indices"].dtype.itemsize)
@@ -269,7 +269,7 @@ def _expression(path: Path, file: h5py.File, place: str, in_memory_bytes: int) -
         backed = BackedRows(path, place)
         backed.shape  # noqa: B018 (refuses CSC now rather than at the first row)
         return backed
-    if size > in_memory_bytes and isinstance(matrix, h5py.Dataset):
+    if size > in_memory_bytes and isinstance(matrix, Array):
         return BackedRows(path, place)
     values = read_element(matrix)
     if isinstance(values, np.ndarray):

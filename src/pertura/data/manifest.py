@@ -1,7 +1,6 @@
 """`dataset.toml`: which file a screen is, and how it is read."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import tomllib
@@ -15,6 +14,7 @@ from pertura.core.atomic import write_text
 from pertura.core.cells import Scale
 from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.data.conventions import STRICT, Reading, reject_unknown
+from pertura.data.stores import digest, size_of
 
 FORMAT = "pertura-dataset"
 FORMAT_VERSION = 1
@@ -24,7 +24,7 @@ AGAIN = "make it again with `pertura inspect FILE -o dataset.toml`"
 
 @strict_dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataFile:
-    """A file by its path (relative to the manifest), size in bytes and sha256."""
+    """A file, or the folder of a .zarr, by its path (relative to the manifest), size in bytes and sha256."""
 
     path: str
     size: int
@@ -33,7 +33,7 @@ class DataFile:
     @classmethod
     def of(cls, path: Path, beside: Path) -> "DataFile":
         """Return what identifies the file at `path`, seen from the folder `beside`."""
-        return cls(path=os.path.relpath(path, beside), size=path.stat().st_size, sha256=digest(path))
+        return cls(path=os.path.relpath(path, beside), size=size_of(path), sha256=digest(path))
 
 
 @strict_dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -47,12 +47,6 @@ class Manifest:
 
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(target: Path, data: Path, reading: Reading, *, force: bool = False) -> Manifest:
@@ -133,9 +127,9 @@ def data_path(path: Path, manifest: Manifest) -> Path:
 def verified_data(path: Path, manifest: Manifest) -> Path:
     """Return the data file of a manifest; raise where it is missing or is not the one that was described."""
     data = data_path(path, manifest)
-    if not data.is_file():
+    if not data.exists():
         raise MissingError(f"{data}: no such file, but {path} describes it; bring it back or {AGAIN}")
-    size = data.stat().st_size
+    size = size_of(data)
     if size != manifest.file.size:
         raise BadDataError(f"has {size:,} bytes, {path} says {manifest.file.size:,}", file=data, remedy=AGAIN)
     if digest(data) != manifest.file.sha256:

@@ -22,6 +22,7 @@ from pertura.core.prediction import Prediction, Provenance
 from pertura.core.split import Split
 from pertura.data.backed import BackedRows
 from pertura.data.elements import read_element
+from pertura.data.stores import Group, files_of, is_store, names_in, opened, size_of
 from pertura.data.validate import walk_file
 
 FORMAT = "pertura-predictions"
@@ -225,7 +226,7 @@ def read_predictions(path: Path, *, walked: bool = False) -> PredictionFile:
     if not walked:
         _look_through(path)
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             return _read(path, file)
     except FileNotFoundError as error:
         raise MissingError(f"{path}: no such file") from error
@@ -237,15 +238,14 @@ def read_predictions(path: Path, *, walked: bool = False) -> PredictionFile:
 def is_prediction_file(path: Path) -> bool:
     """Whether a file holds the record of `write_predictions`; what is no sound .h5ad at all raises `BadDataError`."""
     _look_through(path)
-    with h5py.File(path, "r") as file:
-        return isinstance(file.get("uns"), h5py.Group) and "pertura" in file["uns"]
+    with opened(path) as file:
+        return "pertura" in names_in(file.get("uns"))
 
 
 def _look_through(path: Path) -> None:
-    if not path.is_file():
+    if not path.exists() or (path.is_dir() and not is_store(path)):
         raise MissingError(f"{path}: no such file")
-    facts = path.stat()
-    _walk_once(path, facts.st_size, facts.st_mtime_ns)
+    _walk_once(path, size_of(path), max((one.stat().st_mtime_ns for one in files_of(path)), default=0))
 
 
 @lru_cache(maxsize=64)
@@ -254,7 +254,7 @@ def _walk_once(path: Path, size: int, modified: int) -> None:
     walk_file(path)
 
 
-def _read(path: Path, file: h5py.File) -> PredictionFile:
+def _read(path: Path, file: Group) -> PredictionFile:
     record = _record(path, file)
     obs: pd.DataFrame = read_element(file["obs"])
     genes = tuple(str(one) for one in read_element(file["var"]).index)
@@ -274,8 +274,8 @@ def _read(path: Path, file: h5py.File) -> PredictionFile:
     return PredictionFile(path, prediction, observed, split, int(record["negative"]))
 
 
-def _record(path: Path, file: h5py.File) -> dict[str, Any]:
-    if not isinstance(file.get("uns"), h5py.Group) or "pertura" not in file["uns"]:
+def _record(path: Path, file: Group) -> dict[str, Any]:
+    if "pertura" not in names_in(file.get("uns")):
         raise BadDataError("not a prediction file: there is no record of what made it", file=path, remedy=REMEDY)
     record = json.loads(read_element(file["uns/pertura"]))
     if record["format"] != FORMAT or record["version"] != FORMAT_VERSION:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from pertura.core.errors import BadDataError, MissingError
+from pertura.data.stores import is_store, size_of
 
 BYTES_PER_SECOND = 10_000_000
 """Slowest reading that is waited for: about a tenth of what one core decompresses."""
-WALK = "pertura.data.walk"
+WALK, WALK_ZARR = "pertura.data.walk", "pertura.data.walk_zarr"
 UNCLEAR = "looking through it gave no clear answer"
 FRESH_COPY = "copy or download it again, or write it again with a current anndata"
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known of an .h5ad file once it has been walked and found usable.
+    """What is known of an .h5ad file or a .zarr store once it has been walked and found usable.
 
     `memory` is the size of X in bytes once read; `whole_share` the share of its stored values that are whole numbers.
     """
@@ -39,23 +40,24 @@ class FileFacts:
 
 
 def walk_file(path: Path, *, seconds: int | None = None, memory: int = 4 << 30) -> FileFacts:
-    """Return the facts of an .h5ad file that is safe and sound; raise `BadDataError` for every other file.
+    """Return the facts of an .h5ad or .zarr that is safe and sound; raise `BadDataError` for every other path.
 
     The file is looked through by a child process that may use at most `seconds` of CPU time (by default as many as
     its size allows for) and `memory` bytes of address space.
     """
-    return _outcome(looked_through(path, WALK, seconds=seconds, memory=memory), path)
+    walk = WALK_ZARR if is_store(path) else WALK
+    return _outcome(looked_through(path, walk, seconds=seconds, memory=memory), path)
 
 
 def looked_through(path: Path, module: str, *, seconds: int | None = None, memory: int = 4 << 30) -> bytes:
     """Return what `module`, run as a limited child process (see `walk_file`), prints about an untrusted file."""
     if not path.exists():
         raise MissingError(f"{path}: no such file")
-    if not path.is_file():
-        raise BadDataError("is not a file", file=path, remedy="give an HDF5 file")
+    if not path.is_file() and module != WALK_ZARR:
+        raise BadDataError("is not a file", file=path, remedy="give an .h5ad, or the folder of a .zarr store")
     if not os.access(path, os.R_OK):
         raise BadDataError("may not be read", file=path, remedy="change its permissions")
-    limit = seconds or 60 + path.stat().st_size // BYTES_PER_SECOND
+    limit = seconds or 60 + size_of(path) // BYTES_PER_SECOND
     with tempfile.TemporaryFile() as output:
         code = _run(path, limit, memory, output.fileno(), module)
         output.seek(0)
@@ -72,6 +74,7 @@ def _run(path: Path, seconds: int, memory: int, output: int, module: str) -> int
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "OPENBLAS_NUM_THREADS": "1",  # each thread would reserve address space of its own
         "OMP_NUM_THREADS": "1",
+        "BLOSC_NTHREADS": "1",
         "HDF5_PLUGIN_PRELOAD": "::",  # no filter that is not built in is loaded on a file's behalf
     }
     command = [sys.executable, "-P", "-m", module, str(path.absolute()), str(seconds), str(memory)]

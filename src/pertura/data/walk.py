@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from pertura.data.stores import Array, Group, is_text, names_in, text_of
 from pertura.data.values import Refusal, Tally
 
 BLOCK_BYTES = 32 << 20
@@ -32,10 +33,7 @@ def walk(path: str) -> dict[str, object]:
     """Return the facts of an .h5ad file; raise `Refusal` at the first thing that makes it unusable."""
     with opened(path) as file:
         check_links(file)
-        for name in ("X", "obs", "var"):
-            if name not in file:
-                raise Refusal(f"there is no {name}", "/", "give an AnnData file (.h5ad) that holds obs, var and X")
-        return _facts(file)
+        return facts_of(file)
 
 
 def opened(path: str, wanted: str = "an AnnData file (.h5ad)") -> h5py.File:
@@ -55,13 +53,17 @@ def _unopened(path: str, error: OSError, wanted: str) -> tuple[str, str, str]:
     return f"the HDF5 file is {kind} ({os.path.getsize(path):,} bytes are there)", "", "copy or download it again"
 
 
-def _facts(file: h5py.File) -> dict[str, object]:
+def facts_of(file: Group) -> dict[str, object]:
+    """Return the facts of an AnnData whose objects are safe to read, of HDF5 or of zarr."""
+    for name in ("X", "obs", "var"):
+        if name not in file:
+            raise Refusal(f"there is no {name}", "/", "give an AnnData file (.h5ad, .zarr) that holds obs, var and X")
     cells, genes = shape_of(file["X"])
     cell_names, gene_names = check_table(file["obs"], "obs", cells), check_table(file["var"], "var", genes)
     tally = Tally(cells, genes)
     tally_matrix(file["X"], "X", tally)
     tally.refuse(cell_names, gene_names, _other_matrices(file))
-    layers = sorted(file["layers"]) if isinstance(file.get("layers"), h5py.Group) else []
+    layers = names_in(file.get("layers"))
     has_counts = "counts" in layers
     if has_counts:
         if shape_of(file["layers/counts"], "layers/counts") != (cells, genes):
@@ -82,15 +84,15 @@ def _facts(file: h5py.File) -> dict[str, object]:
     }
 
 
-def _other_matrices(file: h5py.File) -> list[str]:
+def _other_matrices(file: Group) -> list[str]:
     """Where else in the file expression is kept, as one would write it in Python."""
-    layers = sorted(file["layers"])[:10] if isinstance(file.get("layers"), h5py.Group) else []
+    layers = names_in(file.get("layers"))[:10]
     return [*(f"layers[{name!r}]" for name in layers), *(["raw"] if "raw" in file else [])]
 
 
-def _storage(x: "h5py.Dataset | h5py.Group") -> tuple[str, str, int]:
+def _storage(x: Array | Group) -> tuple[str, str, int]:
     """Layout, dtype and bytes in memory of a matrix."""
-    if isinstance(x, h5py.Dataset):
+    if isinstance(x, Array):
         return "dense", str(x.dtype), int(x.size) * x.dtype.itemsize
     size = x["data"].size * (x["data"].dtype.itemsize + x["indices"].dtype.itemsize) + x["indptr"].size * 8
     return MATRICES[str(x.attrs["encoding-type"])], str(x["data"].dtype), int(size)
@@ -174,10 +176,10 @@ def _holds_references(dtype: np.dtype) -> bool:
 
 def check_table(table: object, place: str, length: int) -> Shaped[np.ndarray, " names"]:
     """Return the row names of obs or var; raise where a column has another length, kind or code range."""
-    if not isinstance(table, h5py.Group):
+    if not isinstance(table, Group):
         raise Refusal("is not a table in the current layout", place, REWRITE)
     index = _text(table.attrs.get("_index", "_index"))
-    if index not in table or not isinstance(table[index], h5py.Dataset):
+    if index not in table or not isinstance(table[index], Array):
         raise Refusal(f"has no row names (looked for {index!r})", place, REWRITE)
     names = read_column(table[index], f"{place}/{index}", length)
     unique, counts = np.unique(names, return_counts=True)
@@ -193,21 +195,21 @@ def check_table(table: object, place: str, length: int) -> Shaped[np.ndarray, " 
     missing = [one for one in listed if one not in table]
     if missing:
         raise Refusal(f"lists a column {missing[0]!r} that is not there", place, REWRITE)
-    for name in table:
+    for name in names_in(table):
         if name != "__categories":
             _check_column(table[name], f"{place}/{name}", length)
     return names
 
 
-def _check_column(column: "h5py.Dataset | h5py.Group", place: str, length: int) -> None:
-    if isinstance(column, h5py.Dataset):
+def _check_column(column: Array | Group, place: str, length: int) -> None:
+    if isinstance(column, Array):
         codes = read_column(column, place, length)
         if "categories" in column.attrs:
             _check_codes(codes, _legacy_categories(column, place), place)
         return
     encoding = _text(column.attrs.get("encoding-type", ""))
     parts = {"categorical": ("codes", "categories")}.get(encoding, ("values", "mask") if encoding in NULLABLE else ())
-    if not parts or any(not isinstance(column.get(part), h5py.Dataset) for part in parts):
+    if not parts or any(not isinstance(column.get(part), Array) for part in parts):
         raise Refusal(f"a column of unknown kind {encoding!r}", place, "drop the column and write the file again")
     first = read_column(column[parts[0]], f"{place}/{parts[0]}", length)
     if encoding == "categorical":
@@ -218,9 +220,10 @@ def _check_column(column: "h5py.Dataset | h5py.Group", place: str, length: int) 
         read_column(column["mask"], f"{place}/mask", length)
 
 
-def _legacy_categories(column: h5py.Dataset, place: str) -> int:
-    reference = column.attrs["categories"]
-    target = column.file[reference] if isinstance(reference, h5py.Reference) else None
+def _legacy_categories(column: Array, place: str) -> int:
+    reference, target = column.attrs["categories"], None
+    if isinstance(column, h5py.Dataset) and isinstance(reference, h5py.Reference):
+        target = column.file[reference]
     if not isinstance(target, h5py.Dataset) or "/__categories/" not in str(target.name):
         raise Refusal("its categories are not where they belong", place, REWRITE)
     read_column(target, place, int(target.size or 0))
@@ -235,13 +238,13 @@ def _check_codes(codes: Shaped[np.ndarray, " cells"], categories: int, place: st
         raise Refusal(f"code {codes[at]} in row {at} is not one of {categories} categories", place, REWRITE)
 
 
-def read_column(column: h5py.Dataset, place: str, length: int) -> Shaped[np.ndarray, " rows"]:
+def read_column(column: Array, place: str, length: int) -> Shaped[np.ndarray, " rows"]:
     """Return a list of `length` words or numbers; raise where it is anything else."""
     if column.shape != (length,):
         raise Refusal(f"has shape {column.shape}, not ({length},)", place, REWRITE)
-    if h5py.check_string_dtype(column.dtype) is not None:
+    if is_text(column):
         try:
-            return np.asarray(column.asstr()[:], dtype=object)
+            return text_of(column)
         except UnicodeDecodeError as error:
             raise Refusal("text that is not UTF-8", place, REWRITE) from error
     if column.dtype.kind not in "biuf":
@@ -258,26 +261,26 @@ def _text(value: object) -> str:
 
 def shape_of(x: object, place: str = "X") -> tuple[int, int]:
     """Return cells and genes of a dense or sparse matrix; raise where it is neither."""
-    if isinstance(x, h5py.Dataset):
+    if isinstance(x, Array):
         if x.ndim != 2 or x.dtype.kind not in "iuf":
             raise Refusal(f"is neither a table of numbers nor sparse (shape {x.shape}, type {x.dtype})", place, REWRITE)
         return int(x.shape[0]), int(x.shape[1])
-    encoding = _text(x.attrs.get("encoding-type", "")) if isinstance(x, h5py.Group) else ""
-    if not isinstance(x, h5py.Group) or encoding not in MATRICES:
+    encoding = _text(x.attrs.get("encoding-type", "")) if isinstance(x, Group) else ""
+    if not isinstance(x, Group) or encoding not in MATRICES:
         raise Refusal(f"is neither a table of numbers nor sparse (encoding {encoding!r})", place, REWRITE)
     shape = np.atleast_1d(x.attrs.get("shape", np.empty(0)))
     if shape.dtype.kind not in "iu" or shape.shape != (2,) or shape.min() < 0:
         raise Refusal("has no shape of two numbers", place, REWRITE)
     for part, kinds in (("data", "iuf"), ("indices", "iu"), ("indptr", "iu")):
         item = x.get(part)
-        if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.dtype.kind not in kinds:
+        if not isinstance(item, Array) or item.ndim != 1 or item.dtype.kind not in kinds:
             raise Refusal("is missing or not a list of numbers", f"{place}/{part}", REWRITE)
     return int(shape[0]), int(shape[1])
 
 
-def tally_matrix(x: "h5py.Dataset | h5py.Group", place: str, tally: Tally) -> None:
+def tally_matrix(x: Array | Group, place: str, tally: Tally) -> None:
     """Read every stored number once; raise where the sparse structure is wrong."""
-    if isinstance(x, h5py.Dataset):
+    if isinstance(x, Array):
         for start, stop in _row_blocks(x):
             tally.add_dense(x[start:stop], start)
         return
@@ -293,7 +296,7 @@ def tally_matrix(x: "h5py.Dataset | h5py.Group", place: str, tally: Tally) -> No
         tally.add_entries(rows, columns, x["data"][start:stop])
 
 
-def _row_blocks(x: h5py.Dataset) -> Iterator[tuple[int, int]]:
+def _row_blocks(x: Array) -> Iterator[tuple[int, int]]:
     rows = max(1, BLOCK_BYTES // max(x.shape[1] * x.dtype.itemsize, 1))
     if x.chunks:
         rows = max(x.chunks[0], rows // x.chunks[0] * x.chunks[0])
@@ -301,7 +304,7 @@ def _row_blocks(x: h5py.Dataset) -> Iterator[tuple[int, int]]:
         yield start, min(start + rows, x.shape[0])
 
 
-def check_pointers(x: h5py.Group, place: str, major: int, minor: int) -> Int[np.ndarray, " pointers"]:
+def check_pointers(x: Group, place: str, major: int, minor: int) -> Int[np.ndarray, " pointers"]:
     """Return indptr; raise where it does not describe `major` rows of at most `minor` entries each."""
     where, stored = f"{place}/indptr", int(x["data"].size)
     if x["indptr"].size != major + 1:

@@ -11,8 +11,11 @@ from jaxtyping import Int
 from pertura.core.cells import Cells
 from pertura.core.expression import Expression, InMemory, Rows, Subset
 from pertura.data.backed import BackedRows
+from pertura.data.elements import read_element
+from pertura.data.stores import Group, is_by_columns, names_in, root_of
 
 CONDITION, CONTEXT, BATCH = "condition", "context", "batch"
+BESIDE = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "raw")
 Columns = Int[np.ndarray, " genes"]
 
 
@@ -40,20 +43,42 @@ def to_anndata(cells: Cells) -> anndata.AnnData:
 
 
 def _all_of(origin: anndata.AnnData | Path) -> anndata.AnnData:
-    return origin.copy() if isinstance(origin, anndata.AnnData) else anndata.read_h5ad(origin)
+    if isinstance(origin, anndata.AnnData):
+        return origin.copy()
+    return anndata.read_zarr(root_of(origin)) if origin.is_dir() else anndata.read_h5ad(origin)
 
 
 def _rows_of(origin: anndata.AnnData | Path, rows: Rows) -> anndata.AnnData:
     """Some cells in their order; of a file no more of X is read than they need."""
     if isinstance(origin, anndata.AnnData):
         return origin[rows].copy()
+    if origin.is_dir():
+        return _rows_of_store(root_of(origin), origin, rows)
     wanted, back = np.unique(rows, return_inverse=True)
     whole = anndata.read_h5ad(origin, backed="r")
     try:
         found = whole[wanted].to_memory()
     finally:
         whole.file.close()
-    return found if np.array_equal(back, np.arange(len(wanted))) else found[back].copy()
+    if not np.array_equal(back, np.arange(len(wanted))):
+        return found[back].copy()
+    for place in (found.obsm, found.varm, found.obsp, found.varp, found.layers):
+        for name in list(place):
+            place[name] = place[name].copy()  # anndata leaves views here, of types of its own
+    return found
+
+
+def _rows_of_store(root: Group, path: Path, rows: Rows) -> anndata.AnnData:
+    """Some cells of a zarr store; its X and layers are read row by row, all else as a whole."""
+    parts = {name: read_element(root[name]) for name in BESIDE if name in root}
+    whole = anndata.AnnData(**parts)
+    found = whole[rows].copy()
+    found.X = BackedRows(path).rows(rows)
+    for name in names_in(root.get("layers")):
+        layer = f"layers/{name}"
+        by_rows = not is_by_columns(root[layer])
+        found.layers[name] = BackedRows(path, layer).rows(rows) if by_rows else read_element(root[layer])[rows]
+    return found
 
 
 def _place_of(expression: Expression) -> tuple[anndata.AnnData | Path, Rows | None, Columns | None] | None:

@@ -77,10 +77,13 @@ class Populations:
         return [self._halved(draw) for draw in range(self.rounds.halves)]
 
     def few(self, cells: Few) -> Few:
-        """Return the predicted cells that take part: evenly spaced by total expression, whatever their order."""
-        few = np.asarray(cells, dtype=np.float64)
+        """Return the predicted cells that take part: evenly spaced by total expression, whatever their order.
+
+        They keep their type: those of all conditions are held at once, and float64 would take twice the memory.
+        """
+        few = np.asarray(cells)
         if len(few) > self.most_cells:
-            by_total = np.argsort(few.sum(axis=1), kind="stable")
+            by_total = np.argsort(np.asarray(few, dtype=np.float64).sum(axis=1), kind="stable")
             few = few[by_total[np.arange(self.most_cells) * len(few) // self.most_cells]]
         return few
 
@@ -149,7 +152,8 @@ class Populations:
     ) -> Float[np.ndarray, "conditions 2 3 draws"]:
         """Return mean distance and kernel within predicted, within observed, and across, in each draw."""
         table = np.empty((len(predicted), 2, 3, len(weights[0])))
-        for i, (first, condition) in enumerate(zip(predicted, self.conditions)):
+        for i, (few, condition) in enumerate(zip(predicted, self.conditions)):
+            first = np.asarray(few, dtype=np.float64)
             across = self._both(first, self.cells.dense(rows[i]), condition).mean(axis=1)
             table[i, :, 0] = self._both(first, first, condition).mean(axis=(1, 2))[:, None]
             table[i, :, 1] = _weighted(within[i], weights[i])

@@ -14,7 +14,7 @@ from pertura.evaluation.observed import Observed
 from pertura.metrics.significant import Called
 
 RESOLUTION = 2e-6
-IN_MEMORY = 1 << 28
+IN_MEMORY = 1 << 26
 """Predicted values that are held at once; of a larger prediction cells are read again, condition by condition."""
 Cells = Float[np.ndarray, "_ genes"]
 Means = Float[np.ndarray, "conditions genes"]

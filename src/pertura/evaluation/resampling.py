@@ -19,6 +19,10 @@ from pertura.data.pseudobulk import batch_weights, mean_of
 from pertura.metrics.weighted import importance, scores_against_rest
 
 Rows = Int[np.ndarray, " _"]
+Stratum = tuple[tuple[str, str], Rows, Rows]
+"""Context and batch, the cells whose labels may be exchanged, by name, and their labels."""
+MOST_SUMS = 1 << 23
+"""Sums that are held at a time while labels are permuted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,22 +175,38 @@ def bootstrap(cells: Cells, conditions: Sequence[Condition], groups: ControlGrou
 
 def permuted(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int) -> Draws:
     """Return means after permuting the labels, control included, among the judged cells of each context and batch."""
-    size = len(conditions) + len(groups.names)
-    sums, squares = np.zeros((2, draws, size, len(cells.genes)))
-    counts = np.zeros(size)
-    for stratum, rows, labels in _strata(cells, conditions, groups):
-        rng = generator(seed, "permuted", *stratum)
-        shuffled = np.concatenate([rng.permutation(labels) + draw * size for draw in range(draws)])
-        columns = np.tile(np.arange(len(rows)), draws)
-        weights = sp.csc_matrix((np.ones(len(shuffled)), (shuffled, columns)), shape=(draws * size, len(rows)))
-        sums += weighted_sums(cells, rows, weights).reshape(sums.shape)
-        squares += weighted_sums(cells, rows, weights, squared=True).reshape(sums.shape)
-        counts += np.bincount(labels, minlength=size)
+    strata = _strata(cells, conditions, groups)
+    _, codes = permuted_codes(cells, conditions, groups, draws, seed)
+    size, known = len(conditions) + len(groups.names), len(conditions)
+    shape = (draws, size, len(cells.genes))
+    means, importance = np.empty(shape, dtype=np.float32), np.empty((draws, known, shape[2]), dtype=np.float32)
+    counts = np.bincount(np.concatenate([labels for _, _, labels in strata]), minlength=size)
     share = np.maximum(counts, 1)[:, None]
-    mean, square = sums / share, squares[:, : len(conditions)] / share[: len(conditions)]
-    mine = mean[:, : len(conditions)]
-    importance = gene_weights(counts[: len(conditions)].astype(np.int64), mine, square, conditions)
-    return Draws(mine.astype(np.float32), mean[:, len(conditions) :].astype(np.float32), groups.weights, importance)
+    at_once = max(MOST_SUMS // (size * shape[2]), 1)
+    for start in range(0, draws, at_once):
+        some = slice(start, min(start + at_once, draws))
+        sums, squares = _permuted_sums(cells, strata, codes[some], size)
+        sums /= share
+        squares /= share
+        means[some] = sums
+        importance[some] = gene_weights(counts[:known], sums[:, :known], squares[:, :known], conditions)
+    return Draws(means[:, :known], means[:, known:], groups.weights, importance)
+
+
+def _permuted_sums(
+    cells: Cells, strata: Sequence[Stratum], codes: Int[np.ndarray, "draws cells"], size: int
+) -> Float[np.ndarray, "2 draws codes genes"]:
+    """Return sums of values and of squares over the cells of each code, in some draws."""
+    draws, start = len(codes), 0
+    both = np.zeros((2, draws, size, len(cells.genes)))
+    for _, rows, _ in strata:
+        mine = codes[:, start : start + len(rows)] + size * np.arange(draws)[:, None]
+        start += len(rows)
+        columns = np.tile(np.arange(len(rows)), draws)
+        weights = sp.csc_matrix((np.ones(mine.size), (mine.reshape(-1), columns)), shape=(draws * size, len(rows)))
+        for total, squared in zip(both, (False, True)):
+            total += weighted_sums(cells, rows, weights, squared=squared).reshape(total.shape)
+    return both
 
 
 def gene_weights(
@@ -260,13 +280,11 @@ def _draws(
     weights: Float[np.ndarray, "conditions groups"],
     gene_weights: Float[np.ndarray, "draws conditions genes"] | None = None,
 ) -> Draws:
-    stacked = np.stack(means, axis=1).astype(np.float32)
-    return Draws(stacked, np.stack(controls, axis=1).astype(np.float32), weights, gene_weights)
+    stacked, groups = (np.stack(parts, axis=1).astype(np.float32, copy=False) for parts in (means, controls))
+    return Draws(stacked, groups, weights, gene_weights)
 
 
-def _strata(
-    cells: Cells, conditions: Sequence[Condition], groups: ControlGroups
-) -> list[tuple[tuple[str, str], Rows, Int[np.ndarray, " _"]]]:
+def _strata(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups) -> list[Stratum]:
     """Return (context, batch), rows by name and labels of the cells whose labels may be exchanged."""
     rows = [cells.rows_of(one) for one in conditions] + list(groups.rows)
     contexts = [one.context for one in conditions] + [name[0] for name in groups.names]

@@ -19,15 +19,17 @@ from pertura.evaluation.resampling import Coded, ControlGroups
 from pertura.metrics.differential import Tests, differential_expression, redrawn_tests
 from pertura.metrics.significant import Called, called, directions
 
-MOST_VALUES = 1 << 26
+MOST_VALUES = 1 << 24
 """FDR values held at a time."""
+TEST_BYTES = 1 << 29
+"""What a rank test may hold beside the draws of all conditions, which are in memory at the same time."""
 Directions = Int[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "draws cells"]
 
 
 def tests_for(cells: Cells) -> Tests:
     """Return how genes are compared: log2 fold changes of geometric means, of logarithms or of counts."""
-    return Tests(logged=cells.scale.kind == "lognormalised")
+    return Tests(logged=cells.scale.kind == "lognormalised", memory=TEST_BYTES)
 
 
 @dataclass(frozen=True, eq=False)

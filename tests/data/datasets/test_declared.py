@@ -55,6 +55,21 @@ def test_what_is_declared_is_complete_and_its_flags_are_understood():
         assert "http" not in one.fetch
 
 
+def test_what_was_not_confirmed_is_said_where_it_could_mislead(tmp_path):
+    doubted = replace(TINY, unconfirmed="its shape was not confirmed")
+    assert any("not confirmed" in line for line in DECLARED["adamson"].told)
+    assert doubted.told[0].startswith("its shape was not confirmed")
+    assert doubted.told[1:] == TINY.told == TINY.remarks
+    with pytest.raises(BadDataError, match="its shape was not confirmed"):
+        check(written(tmp_path / "a.h5ad", genes=60), doubted)
+
+
+def test_its_source_says_what_it_is_and_where_to_have_it():
+    for one in DECLARED.values():
+        assert one.source.startswith(one.description)
+        assert one.source.endswith(one.fetch.removeprefix("fetch "))
+
+
 def test_the_declared_file_is_accepted_without_a_difference(tmp_path):
     checked = check(written(tmp_path / "a.h5ad"), TINY)
     assert checked.differences == ()

@@ -131,6 +131,18 @@ def test_only_train_cells_choose_the_genes(tmp_path):
     assert "highly_variable" not in anndata.read_h5ad(tmp_path / "a.h5ad").var
 
 
+def test_fewer_variable_genes_than_were_asked_for_are_explained(tmp_path):
+    adata = whole_screen()
+    adata.X = adata.X.toarray()
+    adata.X[:, 30:] = 0
+    account = prepare(held(adata), tmp_path / "p.h5ad", Wish(genes=120)).account
+    said = f"120 variable ones were asked for: no more than {len(account.variable)} of the {adata.n_vars} genes vary"
+    assert len(account.variable) <= 30
+    assert any(said in line for line in account.lines)
+    enough = prepare(held(whole_screen()), tmp_path / "q.h5ad", Wish(genes=40)).account
+    assert not any("asked for" in line for line in enough.lines)
+
+
 def test_without_a_split_readers_learn_that_all_cells_chose(tmp_path):
     made = prepare(held(whole_screen()), tmp_path / "p.h5ad", Wish(genes=40))
     assert any("--split" in line for line in made.account.warnings)

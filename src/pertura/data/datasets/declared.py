@@ -13,7 +13,8 @@ class Declared:
     """A published file: its shape, what its obs holds, how it is read, and what to fetch.
 
     `conditions` counts perturbations in their contexts without control, None where it is not declared. `flags` are
-    those of `pertura inspect`. `remarks` are what the file says wrongly or leaves out.
+    those of `pertura inspect`. `unconfirmed` names what of this was never compared with the file itself, or with what
+    its makers say of it. `remarks` are what the file says wrongly or leaves out.
     """
 
     name: str
@@ -26,7 +27,19 @@ class Declared:
     columns: tuple[str, ...]
     flags: Mapping[str, object] = field(default_factory=dict)
     fetch: str
+    unconfirmed: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """What it is and where it is from, in one line."""
+        return f"{self.description}; {self.fetch.removeprefix('fetch ')}"
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What must be known before relying on it."""
+        doubt = f"{self.unconfirmed}: a difference from your file need not be a fault of the file"
+        return (*([doubt] if self.unconfirmed else []), *self.remarks)
 
     @property
     def way(self) -> str:
@@ -70,6 +83,7 @@ ADAMSON = Declared(
     flags={**GEARS_FLAGS, "mode": "interference"},
     fetch="fetch perturb_processed.h5ad of the data set 'adamson' as the package GEARS distributes it (Harvard "
     "Dataverse; its PertData.load('adamson') downloads it)",
+    unconfirmed="its shape, 68,603 cells x 5,060 genes, was not confirmed here",
     remarks=("the 5,060 genes are variable ones, chosen on all cells, and the perturbed ones",),
 )
 REPLOGLE = Declared(

@@ -70,15 +70,16 @@ def _counts(screen: Screen, declared: Declared) -> Iterator[Count]:
 
 
 def _columns(screen: Screen) -> frozenset[str]:
-    import h5py
+    from pertura.data.stores import names_in, opened
 
-    with h5py.File(screen.path, "r") as file:
-        return frozenset(file["obs"])
+    with opened(screen.path) as file:
+        return frozenset(names_in(file["obs"]))
 
 
 def _refusal(path: Path, declared: Declared, problem: str) -> BadDataError:
+    doubt = f" ({declared.unconfirmed})" if declared.unconfirmed else ""
     return BadDataError(
         f"is not the published screen {declared.name}: {problem}",
         file=path,
-        remedy=f"{declared.way}; any other file goes straight to `pertura inspect`",
+        remedy=f"{declared.way}{doubt}; any other file goes straight to `pertura inspect`",
     )

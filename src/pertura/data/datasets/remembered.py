@@ -41,7 +41,7 @@ def remembered(name: str) -> Path:
     if not place.is_file():
         raise MissingError(f"{name} is not on this machine yet: {DECLARED[name].way}")
     data = data_path(place, read_manifest(place))
-    if not data.is_file():
+    if not data.exists():
         raise MissingError(
             f"{name} was at {data}, and is not there any more: bring it back or `{ADD} {name} FILE.h5ad`"
         )

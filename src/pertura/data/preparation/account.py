@@ -66,6 +66,7 @@ class Account:
                 f"layers['counts']: from {self.counts_from}" if self.counts_from else "no counts: the file tells none",
                 f"genes: {len(self.variable):,} variable ones ({self.chosen_by}), {perturbed}{_named(self.added)}",
                 f"chosen on {self.chosen_on['what']}",
+                self._fewer,
                 f"perturbed, but not measured: {len(self.unmeasured):,}{_named(self.unmeasured)}"
                 if self.unmeasured
                 else "",
@@ -82,6 +83,17 @@ class Account:
                 *(f"of the file: {note}" for note in self.notes),
             )
             if line
+        )
+
+    @property
+    def _fewer(self) -> str:
+        """Why there are fewer variable genes than were asked for; nothing where there are as many."""
+        if len(self.variable) >= self.asked_genes:
+            return ""
+        shown = f", shown by at least {counted(self.min_cells, 'cell')}" if self.min_cells else ""
+        return (
+            f"{self.asked_genes:,} variable ones were asked for: no more than {len(self.variable):,} of the "
+            f"{self.measured_genes:,} genes vary among those cells{shown}"
         )
 
     @property

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -16,8 +15,8 @@ from pertura.data.conventions import LIBRARY_COLUMNS, Reading
 from pertura.data.datasets import DATASETS
 from pertura.data.datasets.named import located
 from pertura.data.elements import read_element
-from pertura.data.manifest import digest
 from pertura.data.preparation.passes import Rows
+from pertura.data.stores import Group, digest, is_by_columns, names_in, opened, size_of
 
 TAKEN_OVER = ("pertura_import",)
 """Entries of uns that say where the cells come from."""
@@ -62,7 +61,7 @@ class Material:
 
 
 def open_material(data: str, seed: int = 0, *, digested: bool = True) -> Material:
-    """Return the material of a bundled or published screen, an `.h5ad` or a `dataset.toml`.
+    """Return the material of a bundled or published screen, an `.h5ad`, a `.zarr` or a `dataset.toml`.
 
     `digested`: with the sha256 of the file, which takes a reading of all of it.
     """
@@ -70,7 +69,7 @@ def open_material(data: str, seed: int = 0, *, digested: bool = True) -> Materia
         return material_of(DATASETS[data].load(seed), {"name": data, "seed": seed})
     screen = open_screen(located(data))
     try:
-        with h5py.File(screen.path, "r") as file:
+        with opened(screen.path) as file:
             return _of_file(screen, file, digested)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise BadDataError(f"cannot be read ({type(error).__name__}: {error})", file=screen.path) from error
@@ -93,7 +92,7 @@ def material_of(cells: Cells, source: Mapping[str, object] | None = None) -> Mat
     return bare if cells.library_sizes is None else replace(bare.with_sizes(cells), cells=cells)
 
 
-def _of_file(screen: Screen, file: h5py.File, digested: bool) -> Material:
+def _of_file(screen: Screen, file: Group, digested: bool) -> Material:
     cells, path = screen.cells, screen.path
     obs, var = read_element(file["obs"]), read_element(file["var"])
     place = {str(name): row for row, name in enumerate(obs.index)}
@@ -107,7 +106,7 @@ def _of_file(screen: Screen, file: h5py.File, digested: bool) -> Material:
         obs=_plain(obs.iloc[rows], cells.ids, shared["obs"]),
         var=_named(_plain(var, var.index, shared["var"]), cells.genes),
         library_column=screen.reading.library_size_column,
-        source={"name": path.name, "size": path.stat().st_size} | ({"sha256": digest(path)} if digested else {}),
+        source={"name": path.name, "size": size_of(path)} | ({"sha256": digest(path)} if digested else {}),
         left=(*left, *_elsewhere(file, counts is not None)),
         preselected="highly_variable" in var and bool((var["highly_variable"] == True).all()),  # noqa: E712 (objects)
         uns=_taken_over(file),
@@ -139,34 +138,29 @@ def _named(var: pd.DataFrame, genes: tuple[str, ...]) -> pd.DataFrame:
     return var.assign(**{RENAMED: list(var.index)}).set_axis(pd.Index(list(genes), dtype=object), axis=0)
 
 
-def _counts(screen: Screen, file: h5py.File, rows: Rows) -> Expression | None:
+def _counts(screen: Screen, file: Group, rows: Rows) -> Expression | None:
     """The layer of counts, of the cells that are read; None where there is none that can be read by cells."""
     if "counts" not in screen.facts.layers:
         return None
-    layer = file["layers/counts"]
-    if isinstance(layer, h5py.Group) and layer.attrs.get("encoding-type") == "csc_matrix":
+    if is_by_columns(file["layers/counts"]):
         return None
     counts = BackedRows(screen.path, "layers/counts")
     return counts if len(rows) == screen.facts.cells else Subset(counts, rows)
 
 
-def _elsewhere(file: h5py.File, with_counts: bool) -> list[str]:
+def _elsewhere(file: Group, with_counts: bool) -> list[str]:
     """What else the file holds: layers, embeddings, neighbours, raw, notes of other steps."""
     kept = {("layers", "counts")} if with_counts else set()
     kept |= {("uns", name) for name in (*TAKEN_OVER, "log1p")}
     others = [
-        f"{place}[{name!r}]"
-        for place in ELSEWHERE
-        if isinstance(file.get(place), h5py.Group)
-        for name in file[place]
-        if (place, name) not in kept
+        f"{place}[{name!r}]" for place in ELSEWHERE for name in names_in(file.get(place)) if (place, name) not in kept
     ]
     return [*others, *(["raw"] if "raw" in file else [])]
 
 
-def _taken_over(file: h5py.File) -> dict[str, object]:
+def _taken_over(file: Group) -> dict[str, object]:
     uns = file.get("uns")
-    if not isinstance(uns, h5py.Group):
+    if not isinstance(uns, Group):
         return {}
     found = {name: read_element(uns[name]) for name in TAKEN_OVER if name in uns}
     return {name: value for name, value in found.items() if isinstance(value, str)}

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from jaxtyping import Shaped
@@ -15,6 +14,7 @@ from pertura.core.split import Outline
 from pertura.data.conventions import nearest
 from pertura.data.elements import read_element
 from pertura.data.splits.foreign import ForeignSplit, Resolved, Rules, assembled
+from pertura.data.stores import opened
 
 KIND = "column"
 WORDS = {
@@ -54,7 +54,7 @@ def split_from_column(cells: Cells, path: Path, column: str, rules: Rules) -> Fo
 def _obs(path: Path, cells: Cells) -> pd.DataFrame:
     """The obs of a file, one row for each of the cells."""
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             obs = pd.DataFrame(read_element(file["obs"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadDataError(f"obs cannot be read ({type(error).__name__}: {error})", file=path) from error

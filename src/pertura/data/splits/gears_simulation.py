@@ -26,12 +26,14 @@ def gears_simulation(
     seed: int = 1,
     train_gene_fraction: float = 0.75,
     pair_train_fraction: float = 0.75,
+    judge_controls: int = 0,
     shared_controls: bool = False,
 ) -> Split:
     """Return the split that GEARS makes of these conditions, seed and fractions.
 
     A perturbation lies in one part in all contexts. Two spellings of one pair count as the alphabetically first, named
     in `options["merged_spellings"]`: GEARS may put them in two parts. Three or more genes at once raise `BadDataError`.
+    `judge_controls` is the number of controls kept from models, of each context; 0 keeps half of them.
     """
     fraction("train_gene_fraction", train_gene_fraction)
     fraction("pair_train_fraction", pair_train_fraction)
@@ -49,6 +51,8 @@ def gears_simulation(
         pair_train_fraction=pair_train_fraction,
         shared_controls=shared_controls,
     )
+    if judge_controls:
+        options |= recorded(judge_controls=judge_controls)
     if merged:
         options["merged_spellings"] = named(merged)
     return Split(
@@ -57,7 +61,7 @@ def gears_simulation(
         valid=conditions(inner.test),
         test=conditions(whole.test),
         strata={name: conditions(names) for name, names in whole.strata.items()},
-        controls=partitioned(outline, seed, shared_controls),
+        controls=partitioned(outline, seed, shared_controls, judge_controls),
         seed=seed,
         options=options,
     )
