@@ -8,9 +8,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 States = Float[Tensor, "cells genes width"]
 Attended = Bool[Tensor, "cells 1 1 genes"]
+
+
+ByHead = Float[Tensor, "cells heads genes size"]
+MOST_WEIGHTS = 1 << 26
+"""Attention weights that are held for the way back; more are made again there."""
 
 
 class SelfAttention(nn.Module):
@@ -25,11 +31,32 @@ class SelfAttention(nn.Module):
         """Return the attended states; `attended` None means that no gene is padding."""
         dropout = self.dropout if self.training else 0.0
         query, key, value = (self._by_head(part(states)) for part in (self.query, self.key, self.value))
-        mixed = functional.scaled_dot_product_attention(query, key, value, attended, dropout)
+        mixed = _attention(query, key, value, attended, dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
-    def _by_head(self, states: States) -> Float[Tensor, "cells heads genes size"]:
+    def _by_head(self, states: States) -> ByHead:
         return states.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def _attention(query: ByHead, key: ByHead, value: ByHead, attended: Attended | None, dropout: float) -> ByHead:
+    """Return what each gene takes from the others.
+
+    On the CPU there is no kernel for dropout that leaves the weights unwritten: a batch of 8 cells and 1,536 genes
+    would hold 22 GiB of them over 12 layers. There a few cells at a time are attended, and again on the way back.
+    """
+    weights = query.shape[1] * query.shape[2] ** 2
+    if not dropout or query.is_cuda or len(query) * weights <= MOST_WEIGHTS:
+        return functional.scaled_dot_product_attention(query, key, value, attended, dropout)
+    cells = _pieces(len(query), weights)
+    masks = [None] * -(-len(query) // cells) if attended is None else attended.split(cells)
+    pieces = zip(query.split(cells), key.split(cells), value.split(cells), masks, strict=True)
+    attend = functional.scaled_dot_product_attention
+    return torch.cat([checkpoint(attend, *piece, dropout, use_reentrant=False) for piece in pieces])
+
+
+def _pieces(cells: int, weights: int) -> int:
+    """Return how many cells of so many weights each are attended at a time."""
+    return min(max(MOST_WEIGHTS // weights, 1), cells)
 
 
 class EncoderLayer(nn.Module):

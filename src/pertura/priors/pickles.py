@@ -106,12 +106,16 @@ def read_pickle(source: Source, names: Names) -> Any:
 
     `BadDataError` for everything else, and for a pickle that is cut, malformed or followed by something.
     """
-    reading = _Reading(source, names)
+    return read_with(Reading(source, names))
+
+
+def read_with(reading: "Reading") -> Any:
+    """Return the value that a reading comes to; `BadDataError` where the pickle is cut, malformed or goes on."""
     try:
         value = reading.run()
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, RecursionError) as error:
         refuse(f"the pickle is malformed or cut short ({type(error).__name__})")
-    if source.read(1):
+    if reading.source.read(1):
         refuse("something follows the end of the pickle")
     return value
 
@@ -145,7 +149,7 @@ def _plain(value: Any, done: dict[int, Any], left: int) -> Any:
     return made
 
 
-class _Reading:
+class Reading:
     """One pass over a pickle: the stack, the memo, and what each allowed opcode does to them."""
 
     def __init__(self, source: Source, names: Names) -> None:
@@ -165,13 +169,17 @@ class _Reading:
             elif opcode.name in PUSHED:
                 self.stack.append(_small(argument) if type(argument) is int else argument)
             else:
-                action = ACTIONS.get(opcode.name)
+                action = self.action(opcode.name)
                 if action is None:
                     refuse(f"opcode {opcode.name}, which {REFUSED.get(opcode.name, 'plain data never needs')}")
                 action(self, argument)
         if len(self.stack) != 1 or isinstance(self.stack[0], Mark):
             refuse(f"{len(self.stack)} values are left at the end of the pickle")
         return self.stack[0]
+
+    def action(self, opcode: str) -> Callable[["Reading", Any], None] | None:
+        """Return what an opcode does to the stack; None where it has no business in plain data."""
+        return ACTIONS.get(opcode)
 
     def _floats_ahead(self) -> None:
         """Take the floats that follow directly, many at a time: a table of vectors consists of little else.
@@ -307,28 +315,28 @@ def _brief(value: object) -> str:
     )
 
 
-def _pairs(reading: _Reading) -> None:
+def _pairs(reading: Reading) -> None:
     group = reading.since_mark()
     reading.stack.append({})
     reading.set_items(group)
 
 
-def _tuple(count: int) -> Callable[[_Reading, Any], None]:
-    def gather(reading: _Reading, _: Any) -> None:
+def _tuple(count: int) -> Callable[[Reading, Any], None]:
+    def gather(reading: Reading, _: Any) -> None:
         values = [reading.pop() for _ in range(count)][::-1]
         reading.stack.append(tuple(values))
 
     return gather
 
 
-def _pop(reading: _Reading, _: Any) -> None:
+def _pop(reading: Reading, _: Any) -> None:
     if reading.stack and isinstance(reading.stack[-1], Mark):
         reading.since_mark()
     else:
         reading.pop()
 
 
-def _single(reading: _Reading, _: Any) -> None:
+def _single(reading: Reading, _: Any) -> None:
     value, key = reading.pop(), reading.pop()
     reading.set_items([key, value])
 
@@ -340,13 +348,13 @@ PUSHED = frozenset(
 )
 """Opcodes whose decoded argument is the value."""
 
-ACTIONS: Mapping[str, Callable[[_Reading, Any], None]] = {
+ACTIONS: Mapping[str, Callable[[Reading, Any], None]] = {
     "PROTO": lambda reading, argument: None,
     "FRAME": lambda reading, argument: None,
     "NONE": lambda reading, argument: reading.stack.append(None),
     "NEWTRUE": lambda reading, argument: reading.stack.append(True),
     "NEWFALSE": lambda reading, argument: reading.stack.append(False),
-    "MARK": _Reading.mark,
+    "MARK": Reading.mark,
     "POP": _pop,
     "POP_MARK": lambda reading, argument: reading.drop_group(),
     "EMPTY_LIST": lambda reading, argument: reading.stack.append(Items()),
@@ -362,18 +370,18 @@ ACTIONS: Mapping[str, Callable[[_Reading, Any], None]] = {
     "DICT": lambda reading, argument: _pairs(reading),
     "SETITEM": _single,
     "SETITEMS": lambda reading, argument: reading.set_items(reading.since_mark()),
-    "PUT": _Reading.put,
-    "BINPUT": _Reading.put,
-    "LONG_BINPUT": _Reading.put,
-    "MEMOIZE": _Reading.put,
-    "GET": _Reading.recall,
-    "BINGET": _Reading.recall,
-    "LONG_BINGET": _Reading.recall,
-    "GLOBAL": _Reading.named_global,
-    "STACK_GLOBAL": _Reading.stacked_global,
-    "REDUCE": _Reading.call,
-    "BUILD": _Reading.build,
-    "BINPERSID": _Reading.persistent,
+    "PUT": Reading.put,
+    "BINPUT": Reading.put,
+    "LONG_BINPUT": Reading.put,
+    "MEMOIZE": Reading.put,
+    "GET": Reading.recall,
+    "BINGET": Reading.recall,
+    "LONG_BINGET": Reading.recall,
+    "GLOBAL": Reading.named_global,
+    "STACK_GLOBAL": Reading.stacked_global,
+    "REDUCE": Reading.call,
+    "BUILD": Reading.build,
+    "BINPERSID": Reading.persistent,
 }
 """What every other allowed opcode does; an opcode that is in neither list ends the reading."""
 
