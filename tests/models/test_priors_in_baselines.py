@@ -15,13 +15,13 @@ from pertura.models.baselines.left_out_genes import PENALTIES, USUAL, best_penal
 from pertura.models.baselines.nearest_neighbours import NearestNeighbours
 from pertura.models.baselines.ridge import Ridge
 from pertura.models.baselines.train_mean import TrainMean
-from pertura.models.table import MODELS, load_model
+from pertura.models.table import BASELINES, MODELS, load_model
 from pertura.priors.prior import GenePrior, PriorFacts
 from screens import Screen, controls_of, pairs_screen, perturbed
 
 FACTS = PriorFacts("go-c", "tfidf-svd-6", "CC BY 4.0", "0" * 64, "permuted", ("go-c/tfidf-svd-6",))
 PARTS = ("train", "valid", "test")
-TAKING = [name for name, entry in MODELS.items() if entry.takes_prior]
+TAKING = [name for name, entry in BASELINES.items() if entry.takes_prior]
 
 
 def prior_for(genes, width: int = 6, facts: PriorFacts = FACTS) -> GenePrior:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from line_fit import CELLS, LineFeed, LineFit
 
-from pertura.core.errors import BadDataError, DivergedError, OutOfMemoryError, UsageError
+from pertura.core.errors import BadDataError, DivergedError, MissingError, OutOfMemoryError, UsageError
 from pertura.training.loop import Loop
 from pertura.training.options import TrainingOptions
 
@@ -53,8 +53,8 @@ def test_a_training_that_is_interrupted_ends_with_the_same_weights(tmp_path, mom
     whole, record = trained(tmp_path / "whole")
     seen = []
 
-    def kill(epoch, step, steps):
-        seen.append(step)
+    def kill(now):
+        seen.append(now)
         if len(seen) == moment:
             raise KilledError
 
@@ -159,7 +159,7 @@ SCRIPT = textwrap.dedent(
     from pertura.training.options import TrainingOptions
     folder, dropout, slow = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     options = TrainingOptions(epochs=4, batch=8, learning_rate=0.05, patience=None, checkpoint_steps=2)
-    def watch(*place):
+    def watch(moment):
         print("update", flush=True)
         time.sleep(slow)
     Loop(LineFit(dropout), LineFeed(), options, folder, 7, None, watch).run()
@@ -214,3 +214,61 @@ def test_two_processes_make_the_update_of_one(tmp_path):
     mine = stored_weights(tmp_path / "two")
     for name, one in whole.items():
         np.testing.assert_allclose(mine[name], one.numpy(), atol=1e-6)
+
+
+def test_tensorboard_is_told_what_the_record_holds_and_changes_nothing(tmp_path):
+    """Also by a training that was cut: each epoch is told once, when it is done."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plain, _ = trained(tmp_path / "plain", validate=lambda: {"mse": 0.5})
+
+    def kill(now):
+        if (now.epoch, now.step) == (2, 1):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        trained(tmp_path / "told", validate=lambda: {"mse": 0.5}, watch=kill, tracking="tensorboard")
+    weights, record = trained(tmp_path / "told", LineFit(seed=9), validate=lambda: {"mse": 0.5}, tracking="tensorboard")
+    assert_equal(plain, weights)
+    told = EventAccumulator(str(tmp_path / "told" / "tensorboard")).Reload()
+    assert set(told.Tags()["scalars"]) == {"loss", "learning_rate", "valid/mse"}
+    losses = {one.step: one.value for one in told.Scalars("loss")}
+    assert losses == {one.epoch: pytest.approx(one.loss, rel=1e-6) for one in record.epochs}
+    assert not (tmp_path / "plain" / "tensorboard").exists()
+
+
+def test_tracking_without_its_library_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingError, match=r"pertura\[track\]"):
+        trained(tmp_path, tracking="tensorboard")
+
+
+def test_a_device_that_is_not_here_and_a_format_it_does_not_know_are_refused(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    with pytest.raises(MissingError, match="no GPU is here"):
+        trained(tmp_path, device="cuda")
+    with pytest.raises(UsageError, match="fp16 is for a GPU"):
+        trained(tmp_path, precision="fp16")
+    _, record = trained(tmp_path, device="auto")
+    assert record.device == "cpu"
+
+
+def test_the_clock_stands_apart_and_adds_up_over_the_parts(tmp_path):
+    """States of equal trainings are equal byte for byte, however long they took."""
+    trained(tmp_path / "whole")
+
+    def kill(now):
+        time.sleep(0.01)
+        if (now.epoch, now.step) == (2, 1):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        trained(tmp_path / "cut", watch=kill)
+    part = json.loads((tmp_path / "cut" / "training_stats.json").read_text())
+    _, record = trained(tmp_path / "cut", LineFit(seed=9))
+    for name in ("last.safetensors", "best.safetensors", "training.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert part["running_seconds"] > 0
+    assert record.seconds > part["wall_clock_s"]
+    assert [one.seconds for one in record.epochs][:2] == part["epoch_seconds"]

@@ -46,16 +46,22 @@ def _root(
 
 def application() -> typer.Typer:
     """Return the application with all commands."""
+    from pertura.cli.annotate import annotate
     from pertura.cli.compare import compare
+    from pertura.cli.convert import convert
     from pertura.cli.data import data
+    from pertura.cli.design import design
+    from pertura.cli.embed import embed
     from pertura.cli.evaluate import evaluate
     from pertura.cli.import_ import import_application
     from pertura.cli.inspect import inspect
     from pertura.cli.plot import plot_application
+    from pertura.cli.predict import predict
     from pertura.cli.prepare import prepare
     from pertura.cli.prior import prior_application
     from pertura.cli.quality import quality
     from pertura.cli.run import run
+    from pertura.cli.screen import screen
     from pertura.cli.split import split
 
     app = typer.Typer(
@@ -66,8 +72,11 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command in (run, inspect, prepare, quality, split, evaluate, compare, data):
+    for command in (run, inspect, prepare, quality, split, evaluate, compare, data, convert, embed, predict):
         app.command()(command)
+    app.command()(screen)
+    app.command()(design)
+    app.command()(annotate)
     app.add_typer(prior_application(), name="prior")
     app.add_typer(import_application(), name="import")
     app.add_typer(plot_application(), name="plot")

@@ -112,6 +112,7 @@ def _compare_runs(runs: list[Path], asked: tuple[str | None, str | None], priors
     from pertura.comparison.priors import prior_question, prior_table
     from pertura.core.atomic import write_text
     from pertura.core.errors import UsageError
+    from pertura.models.table import NETWORKS
     from pertura.recipes.prior_question import question_text
     from pertura.recipes.report import comparison_text
     from pertura.recipes.runs import scores_of_runs
@@ -121,7 +122,7 @@ def _compare_runs(runs: list[Path], asked: tuple[str | None, str | None], priors
     if metric is not None and metric not in scores[0].metrics:
         raise UsageError(f"--metric {metric}: the runs have {', '.join(scores[0].metrics)}")
     made = compare_scores(scores, subject=subject, metric=metric)
-    question = prior_question(scores, made.metric)
+    question = prior_question(scores, made.metric, networks=NETWORKS)
     if priors and question is None:
         raise UsageError("--priors: no model of these runs has a prior; `pertura run DATA --prior go-c` adds some")
     if not priors:

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-File = Annotated[Path, typer.Argument(help="An AnnData file (.h5ad), a dataset.toml, or a published data set by name.")]
+File = Annotated[
+    Path, typer.Argument(help="An AnnData (.h5ad, .zarr), a dataset.toml, or a published data set by name.")
+]
 PerturbationColumn = Annotated[
     str | None, typer.Option(help="Column of obs that says which genes are perturbed in a cell.")
 ]

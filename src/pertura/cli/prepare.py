@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from pertura.data.preparation.prepare import Prepared
 
-Data = Annotated[str, typer.Argument(help="A data set by name, an .h5ad or a dataset.toml.")]
+Data = Annotated[str, typer.Argument(help="A data set by name, an .h5ad, a .zarr or a dataset.toml.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The .h5ad to write.")]
 Genes = Annotated[int, typer.Option(help="How many variable genes; all measured perturbed genes come besides.", min=0)]
 SplitFile = Annotated[
@@ -78,11 +78,11 @@ def prepare(
         return
     with narrated() as narrator:
         made = prepared(material, output, wish, cut, narrator.stage)
-    _tell(made, output)
+    _tell(made, output, split)
 
 
-def _tell(made: "Prepared", output: Path) -> None:
-    """Print the account; write the split that fits what was left."""
+def _tell(made: "Prepared", output: Path, split: Path | None) -> None:
+    """Print the account; write the split that fits what was left; say what comes next."""
     from pertura.data.splits.files import write_split
 
     for line in (*made.account.lines, *(f"warning: {text}" for text in made.account.warnings)):
@@ -92,6 +92,9 @@ def _tell(made: "Prepared", output: Path) -> None:
         beside = split_beside(output)
         write_split(made.split, beside)
         typer.echo(f"wrote {beside}: the split without what was left out (fingerprint {made.split.fingerprint[:12]})")
+        split = beside
+    if split is not None:
+        typer.echo(f"the genes were chosen for this split: go on with `pertura run {output} --split {split}`")
 
 
 def split_beside(output: Path) -> Path:

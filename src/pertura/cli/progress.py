@@ -1,6 +1,7 @@
 """A progress bar on a terminal, plain lines elsewhere."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pertura.recipes.narration import Narrator
+
+QUIET_SECONDS = 10.0
+"""How often a log hears of a long stage."""
 
 
 class Bar:
@@ -21,20 +25,34 @@ class Bar:
         """Move the bar."""
         self.progress.update(self.task, description=text, completed=done, total=total)
 
+    def detail(self, text: str) -> None:
+        """Say it in place of the stage."""
+        self.progress.update(self.task, description=text)
+
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self.progress.console.print(text, markup=False, highlight=False)
 
 
 class Lines:
-    """Prints a line for each stage."""
+    """Prints a line for each stage, and now and then where a long one stands."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def detail(self, text: str) -> None:
+        """Print it, if nothing was printed for a while."""
+        if time.monotonic() - self.last >= QUIET_SECONDS:
+            self.note(text)
 
     def stage(self, text: str, done: int, total: int) -> None:
         """Print the stage."""
+        self.last = time.monotonic()
         print(f"[{done + 1}/{total}] {text}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print the note."""
+        self.last = time.monotonic()
         print(text, file=sys.stderr, flush=True)
 
 

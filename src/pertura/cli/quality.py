@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pertura.recipes.quality.quality import Quality
 
 MOST_ROWS = 30
-Data = Annotated[str, typer.Argument(help="A data set by name, an .h5ad or a dataset.toml.")]
+Data = Annotated[str, typer.Argument(help="A data set by name, an .h5ad, a .zarr or a dataset.toml.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="A CSV with every number of every condition and guide.")
 ]

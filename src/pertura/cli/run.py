@@ -22,11 +22,29 @@ def run(
     *,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Your own model as package.module:Class, judged against all baselines."),
+        typer.Option(
+            "--model",
+            help="A model to judge against all baselines: a network by name (scgpt, scgenept+go-c), or your own as "
+            "package.module:Class; repeatable.",
+        ),
     ] = None,
     prior: Annotated[
         list[str] | None,
-        typer.Option("--prior", help="A prior to ask whether it helps: a bundled source (go-c) or a file; repeatable."),
+        typer.Option(
+            "--prior",
+            help="A prior to ask whether it helps: a bundled source (go-c), a file, or NAME=FILE; repeatable.",
+        ),
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Of networks: full, or debug (seconds, on a CPU).")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Train each network with so many seeds: mean, sd and interval.", min=1, max=100)
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="The published folder (or hub name@revision) that networks begin from.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option of a network, as MODEL.OPTION=VALUE (scgpt.training.epochs=3)."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/NAME.")] = None,
     rule: Annotated[str | None, typer.Option(help="How to split; see `pertura split --help`.")] = None,
@@ -43,18 +61,20 @@ def run(
 ) -> None:
     """Fit, predict, evaluate, compare, report. An interrupted run goes on with `pertura run FOLDER/recipe.toml`."""
     from pertura.core.errors import UsageError
+    from pertura.data.stores import is_store
     from pertura.recipes.recipe import FILE, read_recipe
 
     own, knowing = tuple(model or ()), tuple(prior or ())
     if split is not None and (rule is not None or option):
         raise UsageError("--split takes the place of --rule and --option: give the file or the rule")
-    if Path(what).is_dir():
+    if Path(what).is_dir() and not is_store(Path(what)):
         raise UsageError(f"{what!r} is a folder; name a file, or to go on with a run in it {Path(what) / FILE}")
     resumed = Path(what).name == FILE
-    recipe = read_recipe(Path(what)) if resumed else _recipe(what, own, knowing)
+    recipe = read_recipe(Path(what)) if resumed else _recipe(what, own, knowing, size or "")
     file = None if split is None else str(split.resolve())
-    changes = {"rule": rule, "split": file, "seed": seed, "emitter": emitter, "bootstrap": bootstrap}
+    changes = {"rule": rule, "split": file, "seed": seed, "emitter": emitter, "bootstrap": bootstrap, "seeds": seeds}
     revised = _revised(recipe, {name: one for name, one in changes.items() if one is not None}, option or [])
+    revised = _with_networks(revised, size, pretrained, setting or [])
     if resumed and (revised != recipe or knowing or not set(own) <= set(recipe.models)):
         raise UsageError(f"{what} says all of its run; to change it, start another run with -o elsewhere")
     recipe, folder = revised, output or (Path(what).parent if resumed else Path("runs") / recipe.name)
@@ -94,26 +114,53 @@ def _way_on(folder: Path, own: tuple[str, ...]) -> str:
 
     if not (folder / FILE).exists():
         return "interrupted before anything was written; give the same command again"
-    again = ["pertura", "run", str(folder / FILE), *(word for one in own for word in ("--model", one))]
+    code = [one for one in own if ":" in one]
+    again = ["pertura", "run", str(folder / FILE), *(word for one in code for word in ("--model", one))]
     return f"interrupted; finished steps are kept. Go on with:\n  {shlex.join(again)}"
 
 
-def _recipe(what: str, own: tuple[str, ...], knowing: tuple[str, ...]) -> "Recipe":
+def _recipe(what: str, own: tuple[str, ...], knowing: tuple[str, ...], size: str) -> "Recipe":
     import pydantic
 
     from pertura.core.errors import UsageError
     from pertura.data.datasets.named import is_name
     from pertura.recipes.recipe import refusal
-    from pertura.recipes.table import RECIPES, baselines, with_models, with_priors
+    from pertura.recipes.table import RECIPES, baselines, named_recipe, with_models, with_priors
 
     if what in RECIPES:
-        return with_models(with_priors(RECIPES[what](), knowing), own)
+        return with_models(with_priors(named_recipe(what, size), knowing), own)
     data = what if is_name(what) else str(Path(what).resolve())
     name = what if is_name(what) else Path(what).stem
     try:
         return with_models(with_priors(baselines(data, name=name), knowing), own)
     except pydantic.ValidationError as error:
         raise UsageError(f"{what!r}: {refusal(error)}; rename the file") from error
+
+
+def _with_networks(recipe: "Recipe", size: str | None, pretrained: str | None, settings: list[str]) -> "Recipe":
+    """Return the recipe with size and options of its networks changed, of companions too."""
+    from dataclasses import replace
+
+    from pertura.core.errors import UsageError
+    from pertura.models.changed import joined, read_change
+    from pertura.models.networks import SIZES
+    from pertura.recipes.sources import network_of
+
+    if size is not None and size not in SIZES:
+        raise UsageError(f"--size {size}; there are {' and '.join(SIZES)}")
+    options = dict(recipe.model_options)
+    bases = dict.fromkeys(one.partition("+")[0] for one in recipe.models if network_of(one) is not None)
+    if (pretrained is not None or settings or size) and not bases:
+        raise UsageError("--size, --pretrained and --set are for networks, and there is none among the models")
+    if pretrained is not None:
+        place = str(Path(pretrained).resolve()) if Path(pretrained).exists() else pretrained
+        options = joined(options, {base: {"pretrained": place} for base in bases})
+    for text in settings:
+        model, change = read_change(text)
+        options = joined(options, {model: change})
+    sized: dict[str, Any] = {"size": size or recipe.size}
+    companions = tuple(replace(one, **sized) for one in recipe.companions)
+    return replace(recipe, model_options=options, companions=companions, **sized)
 
 
 def _revised(recipe: "Recipe", changes: dict[str, Any], options: list[str]) -> "Recipe":

@@ -17,7 +17,7 @@ RULES = "gears-simulation, held-out-context, held-out-context-and-gene, folds"
 
 
 def split(
-    data: Annotated[str | None, typer.Argument(help="A data set by name, an .h5ad or a dataset.toml.")] = None,
+    data: Annotated[str | None, typer.Argument(help="A data set by name, an .h5ad, a .zarr or a dataset.toml.")] = None,
     *,
     rule: Annotated[str | None, typer.Option(help=f"One of: {RULES}. Default: {DEFAULT}.")] = None,
     file: Annotated[
@@ -126,7 +126,7 @@ def _screen(data: str | None, listed: Path | None, mode: str) -> tuple["Outline"
     from pertura.data.datasets.named import cells_named
 
     if (data is None) == (listed is None):
-        raise UsageError("give either DATA (a bundled name, .h5ad or dataset.toml) or --conditions FILE")
+        raise UsageError("give either DATA (a bundled name, .h5ad, .zarr or dataset.toml) or --conditions FILE")
     if data is not None:
         cells = cells_named(data)
         return Outline.of(cells), cells, ()

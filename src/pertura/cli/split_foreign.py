@@ -28,7 +28,7 @@ def from_column(data: str | None, cells: "Cells | None", column: str, rules: "Ru
 
     if data is None or cells is None or data in DATASETS:
         raise UsageError(
-            "--from-column needs an .h5ad, a dataset.toml or a published data set: its obs holds the column"
+            "--from-column needs an .h5ad, a .zarr, a dataset.toml or a published data set: its obs holds the column"
         )
     path = located(data)
     return split_from_column(

@@ -1,6 +1,6 @@
 """Does a prior help? The same model with the prior, without one, and with controls of it, on the same conditions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ Said = Literal["helps", "harms", "undecided"]
 
 @dataclass(frozen=True)
 class Answer:
-    """A model with a prior against the same without one (`none`: the train mean), or with controls of that prior.
+    """A model with a prior against the same without one (`none`: of a baseline the train mean), or controls of it.
 
     `holm` is the p of `gap` corrected for all priors that were asked the same question of the same model and subset.
     `seeds` are those of the controls, whose mean is compared. `stand_ins` of the conditions were not answered from the
@@ -89,14 +89,16 @@ class PriorQuestion:
         return tuple(role for role, questions in asked.items() if questions == set(QUESTIONS) and won[role])
 
 
-def prior_question(scores: Sequence[Scores], metric: str) -> PriorQuestion | None:
+def prior_question(scores: Sequence[Scores], metric: str, *, networks: Collection[str] = ()) -> PriorQuestion | None:
     """Return whether priors help, for each model that was run with one; None where none was.
 
+    Without a prior a model of `networks` is compared with itself, any other with the train mean: a network is the same
+    without, a regression on a prior is not.
     `scores` are of one screen: every difference is paired within conditions and bootstrap draws, and is asked of all
     conditions, the detectable ones, and each stratum. Scores of different splits, seeds or presets raise
     `BadDataError`.
     """
-    named = {one.model: one for one in scores}
+    named = _Named({one.model: one for one in scores}, frozenset(networks))
     roles = [role for name in named if (role := role_of(name)) is not None]
     priors = sorted({one.itself for one in roles if not one.with_expression}, key=lambda one: one.name)
     priors = [one for one in priors if one.name in named]
@@ -141,20 +143,34 @@ def prior_table(question: PriorQuestion) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+class _Named(dict[str, Scores]):
+    """Scores by model, and which models are networks."""
+
+    def __init__(self, scores: Mapping[str, Scores], networks: frozenset[str]) -> None:
+        super().__init__(scores)
+        self.networks = networks
+
+    def none_of(self, role: Role) -> str:
+        """What a model with a prior is without one."""
+        return role.base if role.base in self.networks else NONE
+
+    def of_run(self, run: str, model: str) -> Scores | None:
+        """Return the scores of a model of the same run, or of one that several runs share."""
+        return self.get(f"{run}{model}", self.get(model))
+
+
 def _subsets(scores: Scores) -> list[str]:
     filled = [name for name in sorted(scores.strata) if scores.among(name).any()]
     return ["all", *(["detectable"] if scores.detectable.any() else []), *filled]
 
 
-def _answer(
-    named: dict[str, Scores], roles: Sequence[Role], role: Role, against: Against, on: tuple[str, str]
-) -> Answer | None:
+def _answer(named: _Named, roles: Sequence[Role], role: Role, against: Against, on: tuple[str, str]) -> Answer | None:
     metric, subset = on
     mine, others = named[role.name], _opponents(named, roles, role, against)
     if not others:
         return None
     seeds = tuple(sorted(one.seed for one in _controls(roles, role, against)))
-    gap = difference_from_mean(mine, others, metric, subset, name=NONE if against == "none" else against)
+    gap = difference_from_mean(mine, others, metric, subset, name=named.none_of(role) if against == "none" else against)
     return Answer(role, against, subset, gap, gap.p, seeds, _stand_ins(mine, subset))
 
 
@@ -164,9 +180,9 @@ def _corrected(family: Sequence[Answer | None]) -> list[Answer]:
     return [replace(one, holm=float(p)) for one, p in zip(there, adjusted)]
 
 
-def _opponents(named: dict[str, Scores], roles: Sequence[Role], role: Role, against: Against) -> list[Scores]:
+def _opponents(named: _Named, roles: Sequence[Role], role: Role, against: Against) -> list[Scores]:
     if against == "none":
-        plain = _named(named, role.run, NONE)
+        plain = named.of_run(role.run, named.none_of(role))
         return [] if plain is None else [plain]
     return [named[one.name] for one in _controls(roles, role, against)]
 
@@ -175,13 +191,8 @@ def _controls(roles: Sequence[Role], role: Role, against: Against) -> list[Role]
     return [one for one in roles if one.control == against and one.itself == role]
 
 
-def _named(named: dict[str, Scores], run: str, model: str) -> Scores | None:
-    """Return the scores of a model of the same run, or of one that several runs share."""
-    return named.get(f"{run}{model}", named.get(model))
-
-
-def _square(named: dict[str, Scores], role: Role, metric: str, subset: str) -> TwoByTwo | None:
-    neither, expression = _named(named, role.run, NONE), _named(named, role.run, role.base)
+def _square(named: _Named, role: Role, metric: str, subset: str) -> TwoByTwo | None:
+    neither, expression = named.of_run(role.run, NONE), named.of_run(role.run, role.base)
     text, both = named[role.name], named.get(replace(role, with_expression=True).name)
     if neither is None or expression is None or both is None:
         return None
@@ -204,11 +215,12 @@ def _stand_ins(scores: Scores, subset: str) -> int:
     return sum(one in scores.fallbacks for one, taken in zip(scores.conditions, scores.among(subset)) if taken)
 
 
-def _lacking(named: dict[str, Scores], roles: Sequence[Role], priors: Sequence[Role]) -> list[str]:
+def _lacking(named: _Named, roles: Sequence[Role], priors: Sequence[Role]) -> list[str]:
     told = []
     for against in QUESTIONS:
-        short = [one.name for one in priors if not _opponents(named, roles, one, against)]
-        if short:
-            what = NONE if against == "none" else f"a {against} control"
-            told.append(f"{what} was not run beside {', '.join(short)}")
+        short = [one for one in priors if not _opponents(named, roles, one, against)]
+        kinds = [named.none_of(one) if against == "none" else f"a {against} control" for one in short]
+        for what in dict.fromkeys(kinds):
+            beside = ", ".join(one.name for one, kind in zip(short, kinds) if kind == what)
+            told.append(f"{what} was not run beside {beside}")
     return told

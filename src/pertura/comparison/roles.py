@@ -13,7 +13,7 @@ ControlKind = Literal["random", "permuted"]
 CONTROLS: tuple[ControlKind, ...] = ("random", "permuted")
 EXPRESSION = "+expression"
 NONE = "train-mean"
-"""What a model with a prior must beat to have gained anything from it: it knows the train screen and no gene."""
+"""What a baseline with a prior must beat to have gained anything from it: it knows the train screen and no gene."""
 _NAME = re.compile(
     r"(?P<base>[^+]+)\+(?P<prior>.+?)(?:~(?P<control>random|permuted)(?P<seed>0|[1-9]\d{0,8}))?(?P<both>\+expression)?"
 )

@@ -1,12 +1,18 @@
 """Model cards from the recorded facts of a run."""
 
+from typing import Any
+
 import numpy as np
 
 from pertura.data.datasets import DATASETS
+from pertura.data.datasets.declared import DECLARED
 from pertura.evaluation.evaluate import Scores
 from pertura.evaluation.presets import shown
 from pertura.evaluation.table import METRICS
+from pertura.models.networks import Learnt
+from pertura.recipes.repeats import card_spreads
 from pertura.recipes.run import Screen, environment
+from pertura.recipes.sources import network_of
 from pertura.recipes.with_prior import summary_of
 from pertura.report.card import CardFacts, DataFacts, ScoreFacts, SplitFacts, TrainingFacts
 from pertura.report.tables import Interval
@@ -17,6 +23,11 @@ CITATIONS = (
     "Peidli et al. 2024, Nature Methods: energy distance and permutation E-test",
     "Owen & Eckles 2012, Annals of Applied Statistics: bootstrap of crossed effects",
 )
+NETWORK_CITATIONS = (
+    "Cui et al. 2024, Nature Methods: scGPT",
+    "Istrate, Li & Karaletsos 2024, bioRxiv 2024.10.23.619972: scGenePT",
+)
+ENDED = {"max_epochs": "after all epochs", "early_stop": "early, without gain on valid"}
 
 
 def card_of(screen: Screen, name: str) -> CardFacts:
@@ -34,18 +45,19 @@ def card_of(screen: Screen, name: str) -> CardFacts:
         fallbacks={one.label: why for one, why in scores.fallbacks.items()},
         limits=(*screen.warnings, *_own_warnings(screen, scores), *brought, *_undefined(scores)),
         versions={one: version for one, version in environment().items() if one != "platform"},
-        citations=CITATIONS,
+        citations=(*CITATIONS, *(NETWORK_CITATIONS if screen.taught[name].network is not None else ())),
+        spreads=card_spreads(screen.repeats[name]) if name in screen.repeats else (),
     )
 
 
 def _data(screen: Screen) -> DataFacts:
     cells = screen.cells
-    entry = DATASETS.get(screen.recipe.data)
+    source, licence = _origin(screen.recipe.data)
     controls = int(cells.is_control.sum())
     return DataFacts(
         name=cells.name,
-        source=entry.source if entry else screen.recipe.data,
-        licence=entry.licence if entry else "not recorded",
+        source=source,
+        licence=licence,
         cells=len(cells),
         perturbed_cells=len(cells) - controls,
         control_cells=controls,
@@ -56,6 +68,13 @@ def _data(screen: Screen) -> DataFacts:
         scale=f"{cells.scale.kind}: {cells.scale.evidence}" if cells.scale.evidence else cells.scale.kind,
         computed_before_split=cells.notes,
     )
+
+
+def _origin(data: str) -> tuple[str, str]:
+    """Return where the data are from, and under which licence."""
+    if data in DATASETS:
+        return DATASETS[data].source, DATASETS[data].licence
+    return (DECLARED[data].source if data in DECLARED else data), "not recorded"
 
 
 def _split(screen: Screen) -> SplitFacts:
@@ -82,13 +101,33 @@ def _split(screen: Screen) -> SplitFacts:
 
 def _training(screen: Screen, name: str) -> TrainingFacts:
     """The clock is left out: the same run makes the same card, and `training_stats.json` keeps the seconds."""
-    facts = screen.training[name]
+    facts = screen.taught[name]
     return TrainingFacts(
         seed=screen.recipe.seed,
-        train_cells=facts["cells_seen"],
-        epochs=facts["epochs"],
-        cells_seen=facts["cells_seen"],
+        train_cells=facts.train_cells,
+        epochs=facts.epochs,
+        cells_seen=facts.cells_seen,
+        **(_network(screen, name, facts.network) if facts.network is not None else {}),
     )
+
+
+def _network(screen: Screen, name: str, learnt: Learnt) -> dict[str, Any]:
+    """Return what a card says of a network beyond that."""
+    record, entry = learnt.record, network_of(name)
+    assert entry is not None
+    training = entry.chosen(screen.recipe.size, screen.recipe.changes_of(name), name).training
+    shown = ("batch", "learning_rate", "decay", "clip", "precision", "patience", "stop_metric")
+    return {
+        "device": record.device,
+        "parameters": learnt.parameters,
+        "best_epoch": record.best_epoch,
+        "best_score": record.best_score,
+        "chosen_by": learnt.stop_metric,
+        "ended": ENDED[record.reason],
+        "options": {one.replace("_", " "): str(getattr(training, one)) for one in shown},
+        "events": record.events,
+        "redrawn": learnt.redrawn,
+    }
 
 
 def _score(scores: Scores, metric: str) -> ScoreFacts:

@@ -1,7 +1,7 @@
 """What a run would do, without doing it: sizes, memory, and time from a few measured steps."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pertura.core.expression import InMemory, Subset
 from pertura.core.split import Split
 from pertura.evaluation.presets import chosen
 from pertura.evaluation.sides import Sides
+from pertura.recipes.planned_networks import PlannedNetwork, planned_networks
 from pertura.recipes.recipe import Recipe
 from pertura.recipes.sources import cells_of, model_name, models_of, split_of
 
@@ -40,11 +41,14 @@ def plan(recipe: Recipe, folder: Path, *, trusted: Collection[str] = ()) -> str:
         models_of(one, trusted)
         cells = cells_of(one.data, one.seed)
         split = split_of(one, cells)
-        estimate = _estimate(one, cells, split)
+        planned = planned_networks(one, cells, split)
+        estimate = _with_networks(_estimate(one, cells, split), planned)
         estimates.append(estimate)
-        lines += ["", f"{one.name}: {one.data}", *(f"  {line}" for line in _facts(one, cells, split)), _cost(estimate)]
+        facts = [*_facts(one, cells, split), *(f"network     {each.told}" for each in planned)]
+        lines += ["", f"{one.name}: {one.data}", *(f"  {line}" for line in facts), _cost(estimate, bool(planned))]
+        lines += [f"  lacking     {each.lacking}" for each in planned if each.lacking]
     total = Estimate(sum(one.seconds for one in estimates), max(one.memory for one in estimates))
-    lines += ["", "all" + _cost(total)[1:], "nothing was computed or written; leave out --dry-run to start"]
+    lines += ["", "all" + _cost(total, False)[1:], "nothing was computed or written; leave out --dry-run to start"]
     return "\n".join(lines)
 
 
@@ -123,11 +127,17 @@ def _held(cells: Cells) -> float:
     return float(matrix.nbytes if isinstance(matrix, np.ndarray) else matrix.data.nbytes + matrix.indices.nbytes)
 
 
-def _cost(estimate: Estimate) -> str:
+def _with_networks(estimate: Estimate, planned: Sequence[PlannedNetwork]) -> Estimate:
+    """Networks are trained one after the other: the largest decides what memory is needed."""
+    return Estimate(estimate.seconds, estimate.memory + max((one.memory for one in planned), default=0.0))
+
+
+def _cost(estimate: Estimate, networks: bool) -> str:
     seconds = estimate.seconds
     duration = (
         f"{seconds / 3600:.1f} hours"
         if seconds > 5400
         else f"{max(seconds, 1):.0f} seconds ({seconds / 3600:.2f} hours)"
     )
-    return f"  estimate    about {duration}, about {estimate.memory / 2**30:.1f} GiB of memory"
+    beside = " beside the training of networks" if networks else ""
+    return f"  estimate    about {duration}{beside}, about {estimate.memory / 2**30:.1f} GiB of memory"

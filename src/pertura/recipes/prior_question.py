@@ -12,18 +12,19 @@ from pertura.report.html import Block, Details, Paragraph, Section, TableBlock
 from pertura.report.tables import Column, Interval, Row, Table, to_text
 
 ASKED = {
-    "none": f"against none ({NONE})",
+    "none": "against none",
     "random": "against random",
     "permuted": "against permuted",
 }
 CORNERS = ("expression", "text", "both")
 NOTE = (
     "Paired differences of the model with the prior, above 0 is better, with 95 % intervals. Against none: from the "
-    "train mean, which knows the train screen and no gene. Against random and permuted: from the same model with "
-    "random numbers of the same moments per gene, or with the rows of other genes, the mean over the seeds. p: "
-    "two-sided, by Student's t in the units of the interval, corrected for all priors of the column (Holm)."
+    "train mean, which knows the train screen and no gene; of a network from the same network without a prior. Against "
+    "random and permuted: from the same model with random numbers of the same moments per gene, or with the rows of "
+    "other genes, the mean over the seeds. p: two-sided, by Student's t in the units of the interval, corrected for "
+    "all priors of the column (Holm)."
 )
-WON = f"better than {NONE}, than random numbers and than the rows of other genes, corrected for all priors asked"
+WON = "better than {none}, than random numbers and than the rows of other genes, corrected for all priors asked"
 SQUARE_NOTE = (
     "Neither: the train mean. Expression: training PCA of the perturbed gene. Text: the prior. Both: the two side by "
     "side with equal weight; a gene that one of them lacks counts as average there. Gains are paired differences."
@@ -97,17 +98,18 @@ def _sentence(question: PriorQuestion, subset: str, base: str) -> str:
     helping = {one.prior for one in question.that_help(subset) if f"{one.run}{one.base}" == base}
     found = [one for one in mine if one.against == "none" and np.isfinite(one.gap.value)]
     conditions = max((one.gap.conditions for one in mine), default=0)
+    none = next((one.gap.second for one in mine if one.against == "none"), NONE)
     where = f"{conditions} {_title(subset)}"
     if helping:
         named = ", ".join(sorted(helping))
-        return f"{base} on {where}: {named} {'helps' if len(helping) == 1 else 'help'}, {WON}"
+        return f"{base} on {where}: {named} {'helps' if len(helping) == 1 else 'help'}, {WON.format(none=none)}"
     if not found:
         return f"{base} on {where}: nothing can be said of {', '.join(priors)}"
     best = max(found, key=lambda one: one.gap.value)
     gain = f"{best.gap.value:+.3f} [{best.gap.low:+.3f}, {best.gap.high:+.3f}]"
     return (
-        f"{base} on {where}: {_none_of(len(priors))} to help beyond {NONE} and its own controls. The most is gained "
-        f"with {best.role.prior}: {gain} over {NONE}, p {best.holm:.2g} corrected for {len(found)}; it answers "
+        f"{base} on {where}: {_none_of(len(priors))} to help beyond {none} and its own controls. The most is gained "
+        f"with {best.role.prior}: {gain} over {none}, p {best.holm:.2g} corrected for {len(found)}; it answers "
         f"{conditions - best.stand_ins} of {conditions} itself"
     )
 

@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Literal
 
 import pydantic
 import tomli_w
@@ -12,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from pertura.core.atomic import write_text
 from pertura.core.errors import BadDataError, MissingError
+from pertura.models.changed import joined
 
 FORMAT = "pertura-recipe"
 FORMAT_VERSION = 1
@@ -21,6 +23,7 @@ TAKEN = {
     FILE,
     "models",
     "split.json",
+    "training_facts.json",
     "environment.json",
     "progress.json",
     "comparison.csv",
@@ -43,8 +46,16 @@ class Recipe:
     for a model of the user's.
 
     `ridge+go-c` has the prior of the source go-c, `ridge+go-c~permuted1` and `ridge+go-c~random2` controls of it (kind
-    and seed), `ridge+go-c+expression` the prior joined with training PCA, which `ridge` uses alone.
+    and seed), `ridge+go-c+expression` the prior joined with training PCA, which `ridge` uses alone. Networks take
+    several priors, with a comma between: `scgenept+ncbi+uniprot,go-c`.
     """
+    size: Literal["full", "debug"] = "full"
+    """Of the networks among the models."""
+    seeds: int = Field(default=1, ge=1, le=100)
+    """How often each network is trained, with `seed` and the numbers after it; the first is compared with others."""
+    model_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Options of networks by model name: `[model_options.scgpt.training]` with `epochs = 3` in a recipe.toml. Those
+    of `scgpt` hold for `scgpt+go-c` too, unless this has its own."""
     priors: tuple[str, ...] = ()
     """Files with further priors, each called after its file: `esm.safetensors` makes `ridge+esm` possible."""
     rule: str = "gears-simulation"
@@ -59,6 +70,11 @@ class Recipe:
     permutations: int = Field(default=100, ge=1)
     companions: tuple["Recipe", ...] = ()
     """Further screens run beside this one, each in a folder of its own name."""
+
+    def changes_of(self, model: str) -> dict[str, Any]:
+        """Return the options that are set for a model: those of its base, and over them its own."""
+        base = model.partition("+")[0]
+        return joined(self.model_options.get(base, {}), self.model_options.get(model, {}) if model != base else {})
 
     @property
     def own_models(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pertura.core.atomic import write_text
 from pertura.core.errors import BadDataError, UsageError
 
 FORMAT = "pertura-progress"
-LEFT_OVER = (".partial-*", "models/*/.partial-*", "models/*/*/.partial-*")
+LEFT_OVER = (".partial-*", *(f"models/{'*/' * depth}.partial-*" for depth in (1, 2, 3, 4)))
 
 
 class Progress:

@@ -17,6 +17,8 @@ from pertura.evaluation.presets import PRESETS, shown
 from pertura.evaluation.table import METRICS
 from pertura.recipes.cards import card_of
 from pertura.recipes.figures import ScreenFigures, score_figures, screen_figures, strata_figure
+from pertura.recipes.networks_trained import training_section, training_text
+from pertura.recipes.population_section import population_section
 from pertura.recipes.prior_question import question_section, question_text
 from pertura.recipes.reach import oracle_table, saturation_table
 from pertura.recipes.run import Screen
@@ -71,6 +73,8 @@ def summary_text(screens: tuple[Screen, ...]) -> str:
             parts.append("\n" + to_text(found))
         if screen.question is not None:
             parts.append("\n" + question_text(screen.question, screen.comparison.subset, strata=False))
+        if screen.repeats:
+            parts.append("\n" + training_text(screen))
         parts.extend(f"warning: {text}" for text in screen.warnings)
         parts.append("")
     return "\n".join(parts)
@@ -213,6 +217,8 @@ def _page(screens: tuple[Screen, ...]) -> Page:
     sections = [
         _scores_section(main),
         _strata_section(main),
+        population_section(main),
+        training_section(main),
         question_section(main.question, main.comparison.subset) if main.question is not None else None,
         _predictions_section(figures),
         _cells_section(figures),
@@ -238,7 +244,7 @@ def _lead(screen: Screen) -> str:
         f"{'context' if len(cells.contexts) == 1 else 'contexts'}. {len(split.train)} train, {len(split.valid)} valid "
         f"and {len(split.test)} test perturbations; {found} of {total} judged ones have a detectable effect. "
         "Predicted and observed changes are taken from disjoint control cells."
-        + (f" {remark[0].upper()}{remark[1:]}." if (remark := screen.comparison.remark) else "")
+        + (f" Of the two: {remark}." if (remark := screen.comparison.remark) else "")
     )
 
 

@@ -2,14 +2,14 @@
 
 import json
 import platform
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from pertura.comparison.compare import Comparison, compare, comparison_table
 from pertura.comparison.priors import PriorQuestion, prior_question, prior_table
+from pertura.comparison.roles import is_control
 from pertura.core.atomic import write_text
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError, UsageError
@@ -24,17 +24,19 @@ from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import Scores, evaluate
 from pertura.evaluation.files import read_scores, write_scores
 from pertura.evaluation.observed import Observed, observe
-from pertura.models.table import MODELS
+from pertura.models.table import NETWORKS
 from pertura.prediction.predict import predict
+from pertura.recipes.attempt import Attempt, fit, repeats_of, taught_of
 from pertura.recipes.narration import Narrator, Silent
 from pertura.recipes.own import OwnModel
 from pertura.recipes.recipe import FILE, Recipe, read_recipe, write_recipe
 from pertura.recipes.record import Progress, alone, fingerprint, sweep
-from pertura.recipes.sources import cells_of, data_fingerprint, model_name, models_of, split_of
+from pertura.recipes.sources import cells_of, check_networks, data_fingerprint, model_name, models_of, split_of
+from pertura.recipes.taught import Taught, forget_training, is_timed
 from pertura.recipes.with_prior import WithPrior
+from pertura.training.record import LINES
 
 NAMED = 6
-LEARNT, CLOCK = "training.jsonl", "training_stats.json"
 PACKAGES = ("pertura", "numpy", "scipy", "pandas", "anndata", "h5py", "scikit-learn", "safetensors", "matplotlib")
 
 
@@ -49,11 +51,13 @@ class Screen:
     observed: Observed
     comparison: Comparison
     predictions: dict[str, Prediction]
-    training: dict[str, dict[str, int]]
-    """What each model learnt from, as its `training.jsonl` says."""
+    taught: dict[str, Taught]
+    """What each model learnt from."""
     warnings: tuple[str, ...]
     question: PriorQuestion | None = None
     """Whether priors help, where models were run with some."""
+    repeats: dict[str, tuple[Scores, ...]] = field(default_factory=dict)
+    """The scores of each network with every seed it was trained with, where these are several."""
 
 
 def run(
@@ -95,8 +99,11 @@ class _Work:
 
     def __init__(self, recipe: Recipe, folder: Path, trusted: Collection[str]) -> None:
         self.recipe, self.folder = recipe, folder
-        self.models = models_of(recipe, trusted)
-        self.steps = 2 + 3 * len(self.models)
+        made = models_of(recipe, trusted)
+        check_networks(recipe)
+        self.attempts = [Attempt(name, recipe.seed, folder / "models" / name, model) for name, model in made.items()]
+        self.repeats = repeats_of(recipe, trusted, folder)
+        self.steps = 2 + 3 * (len(self.attempts) + len(self.repeats))
         self.warnings: list[str] = []
 
     def open(self, teller: _Counted) -> None:
@@ -118,63 +125,72 @@ class _Work:
         write_split(self.split, self.folder / "split.json")
         write_text(self.folder / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
         self.progress = Progress(self.folder)
-        fitted = {name: self._fit(name, teller) for name in self.models}
-        conditions = self._judged(fitted)
+        fitted = {one: self._fit(one, teller) for one in (*self.attempts, *self.repeats)}
+        conditions = self._judged({one.name: fitted[one] for one in self.attempts})
         # a model's scope decides what is judged, so every prediction depends on it
         self.inputs = fingerprint(self.inputs, *(f"{one} {sorted(one.perturbation.modes)}" for one in conditions))
-        predictions = {name: self._predict(name, model, conditions, teller) for name, model in fitted.items()}
+        made = {one: self._predict(one, model, conditions, teller) for one, model in fitted.items()}
         teller.begin(f"{recipe.name}: resampling the observed cells")
         effort = Effort(bootstrap=recipe.bootstrap, permutations=recipe.permutations)
         observed = observe(self.cells, self.split, conditions, seed=recipe.seed, effort=effort)
-        scores = [self._score(name, one, observed, teller) for name, one in predictions.items()]
+        scored = {one: self._score(one, prediction, observed, teller) for one, prediction in made.items()}
+        scores = [scored[one] for one in self.attempts]
         comparison = compare(scores, subject=self._subject())
         write_text(self.folder / "comparison.csv", comparison_table(comparison).to_csv(index=False))
-        question = prior_question(scores, comparison.metric)
+        question = prior_question(scores, comparison.metric, networks=NETWORKS)
         if question is not None:
             write_text(self.folder / "priors.csv", prior_table(question).to_csv(index=False))
-        training = {name: json.loads((self._home(name) / LEARNT).read_text(encoding="utf-8")) for name in self.models}
-        warnings = (*self.warnings, *_notes(predictions), *observed.warnings)
+        predictions = {one.name: made[one] for one in self.attempts}
         return Screen(
-            recipe, self.folder, self.cells, self.split, observed, comparison, predictions, training, warnings, question
+            recipe=recipe,
+            folder=self.folder,
+            cells=self.cells,
+            split=self.split,
+            observed=observed,
+            comparison=comparison,
+            predictions=predictions,
+            taught={one.name: taught_of(one, fitted[one]) for one in self.attempts},
+            warnings=(*self.warnings, *_notes(predictions), *observed.warnings),
+            question=question,
+            repeats=_by_name(scored) if self.repeats else {},
         )
 
-    def _fit(self, name: str, teller: _Counted) -> PerturbationModel:
-        teller.begin(f"{self.recipe.name}: fitting {name}")
-        home, model, inputs = self._home(name), self.models[name], self._inputs(name)
-        load = _loader(name, model)
-        if load is not None and _timed(home) and self.progress.finished(f"fit {name}", inputs):
-            return load(home / "model")
-        started = time.perf_counter()
-        visible = self.split.visible(self.cells)
-        model.fit(visible, self.split, seed=self.recipe.seed)
-        _write_training(home, visible, time.perf_counter() - started)
+    def _fit(self, attempt: Attempt, teller: _Counted) -> PerturbationModel:
+        teller.begin(f"{self.recipe.name}: fitting {attempt.title}")
+        inputs, load = self._inputs(attempt), attempt.loader
+        step = f"fit {attempt.title}"
+        if load is not None and is_timed(attempt.home) and self.progress.finished(step, inputs):
+            return load(attempt.home / "model")
+        begun = f"begin {attempt.title}"
+        if attempt.is_network and not self.progress.finished(begun, inputs):
+            forget_training(attempt.home)
+            self.progress.finish(begun, inputs, [])
+        fit(attempt, self.split.visible(self.cells), self.split, teller.narrator)
         if load is not None:
-            model.save(home / "model")
-            self.progress.finish(f"fit {name}", inputs, [home / LEARNT, *_files(home / "model")])
-        return model
+            attempt.model.save(attempt.home / "model")
+            self.progress.finish(step, inputs, [attempt.home / LINES, *_files(attempt.home / "model")])
+        return attempt.model
 
     def _predict(
-        self, name: str, model: PerturbationModel, conditions: Sequence[Condition], teller: _Counted
+        self, attempt: Attempt, model: PerturbationModel, conditions: Sequence[Condition], teller: _Counted
     ) -> Prediction:
-        teller.begin(f"{self.recipe.name}: predicting with {name}")
-        path, inputs = self._home(name) / "predictions.h5ad", self._inputs(name)
-        if not self.progress.finished(f"predict {name}", inputs):
-            made = predict(
-                model, self.cells, self.split, conditions, seed=self.recipe.seed, emitter=self.recipe.emitter
-            )
-            write_predictions(path, made, self.cells, self.split, model_name=name)
-            self.progress.finish(f"predict {name}", inputs, [path])
+        teller.begin(f"{self.recipe.name}: predicting with {attempt.title}")
+        path, inputs, recipe = attempt.home / "predictions.h5ad", self._inputs(attempt), self.recipe
+        if not self.progress.finished(f"predict {attempt.title}", inputs):
+            made = predict(model, self.cells, self.split, conditions, seed=recipe.seed, emitter=recipe.emitter)
+            write_predictions(path, made, self.cells, self.split, model_name=attempt.name)
+            self.progress.finish(f"predict {attempt.title}", inputs, [path])
         found = read_predictions(path, walked=True)  # its digest was just taken or compared
         if found.negative:
-            self.warnings.append(f"{name}: {found.negative:,} predicted values below zero were set to zero")
+            self.warnings.append(f"{attempt.title}: {found.negative:,} predicted values below zero were set to zero")
         return found.prediction
 
-    def _score(self, name: str, prediction: Prediction, observed: Observed, teller: _Counted) -> Scores:
-        teller.begin(f"{self.recipe.name}: scoring {name}")
-        folder, inputs = self._home(name) / "scores", self._inputs(name)
-        if not self.progress.finished(f"score {name}", inputs):
+    def _score(self, attempt: Attempt, prediction: Prediction, observed: Observed, teller: _Counted) -> Scores:
+        teller.begin(f"{self.recipe.name}: scoring {attempt.title}")
+        folder, inputs = attempt.home / "scores", self._inputs(attempt)
+        if not self.progress.finished(f"score {attempt.title}", inputs):
             write_scores(evaluate(prediction, observed, preset=self.recipe.preset), folder)
-            self.progress.finish(f"score {name}", inputs, _files(folder))
+            self.progress.finish(f"score {attempt.title}", inputs, _files(folder))
         return read_scores(folder)
 
     def _judged(self, fitted: dict[str, PerturbationModel]) -> tuple[Condition, ...]:
@@ -199,40 +215,22 @@ class _Work:
         return kept
 
     def _subject(self) -> str | None:
+        """The model that heads the report: the user's own, else the first network."""
         own = self.recipe.own_models
-        return model_name(own[-1]) if own else None
+        if own:
+            return model_name(own[-1])
+        return next((one.name for one in self.attempts if one.is_network and not is_control(one.name)), None)
 
-    def _home(self, name: str) -> Path:
-        return self.folder / "models" / name
-
-    def _inputs(self, name: str) -> str:
+    def _inputs(self, attempt: Attempt) -> str:
         """What a model's steps were made from; of a model of the user's its code too, of one with a prior the prior."""
-        model = self.models[name]
+        model = attempt.model
         return fingerprint(self.inputs, model.code) if isinstance(model, OwnModel | WithPrior) else self.inputs
 
 
-def _loader(name: str, model: PerturbationModel) -> Callable[[Path], PerturbationModel] | None:
-    """Return what reads a saved model; None for a model of the user's that cannot be kept."""
-    if isinstance(model, WithPrior):
-        return MODELS[model.role.base].load
-    if not isinstance(model, OwnModel):
-        return MODELS[name].load
-    return model.revived if model.can_be_kept else None
-
-
-def _write_training(home: Path, visible: Cells, seconds: float) -> None:
-    """Write what was learnt from, and apart from it the clock, the one thing that no two runs share."""
-    facts = {"cells_seen": len(visible), "conditions_seen": len(visible.perturbed), "epochs": 1}
-    write_text(home / LEARNT, json.dumps({"step": 1, **facts}) + "\n")
-    stats = {"wall_clock_s": round(seconds, 3), "reason": "fitted", "details": facts}
-    write_text(home / CLOCK, json.dumps(stats, indent=1) + "\n")
-
-
-def _timed(home: Path) -> bool:
-    try:
-        return "wall_clock_s" in json.loads((home / CLOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return False
+def _by_name(scored: Mapping[Attempt, Scores]) -> dict[str, tuple[Scores, ...]]:
+    """Return the scores of each network with all its seeds."""
+    names = dict.fromkeys(one.name for one in scored if one.is_network)
+    return {name: tuple(scores for one, scores in scored.items() if one.name == name) for name in names}
 
 
 def _notes(predictions: Mapping[str, Prediction]) -> list[str]:

@@ -2,9 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from pertura.core.prediction import Prediction
 from pertura.core.scope import Scope
 from pertura.core.split import Split
 from pertura.genes.identifiers import human_identifiers
-from pertura.models.table import MODELS
+from pertura.models.networks import Learnt, TrainedModel
+from pertura.models.table import MODELS, ModelEntry
 from pertura.priors.build import build_prior
 from pertura.priors.controls import permuted_prior, random_prior
 from pertura.priors.opening import open_prior
@@ -26,12 +29,35 @@ from pertura.priors.sources import SOURCES
 
 DIM = 64
 """Width of the priors that a run builds itself: a screen has tens to hundreds of perturbed genes to learn from."""
+PUBLISHED_PRIORS = {
+    "esm2": "give --prior esm2=FILE, with ESM2 vectors of genes (scgpt_esm_prior.safetensors of the published model, "
+    "or what `pertura prior` made)",
+    **{
+        f"esm2-{size}": f"give --prior esm2-{size}=FILE, with vectors of proteins by facebook/esm2_{weights}_UR50D "
+        f"(`pertura prior build` with --encoder esm2:facebook/esm2_{weights}_UR50D)"
+        for size, weights in (("8m", "t6_8M"), ("3b", "t36_3B"))
+    },
+}
+SEVERAL = ","
+"""What stands between the priors of a network that takes several; no prior's name has it."""
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,62}[A-Za-z0-9_])?")
 """What a prior may be called: a folder on every file system, no quotes in a shell."""
 
 
+def prior_path(given: str) -> Path:
+    """Return the file of `FILE` or `NAME=FILE`."""
+    name, mark, path = given.partition("=")
+    return Path(path if mark and NAME.fullmatch(name) else given)
+
+
+def prior_name(given: str) -> str:
+    """Return what a prior given as `FILE` or `NAME=FILE` is called: its name, else that of the file without suffix."""
+    path = prior_path(given)
+    return path.stem if str(path) == given else given.partition("=")[0]
+
+
 class PriorShelf:
-    """The priors a run can name: those of `SOURCES`, and files by their name without suffix.
+    """The priors a run can name: those of `SOURCES`, and files by the name they are given, or their own without suffix.
 
     Each is built or read once, when first asked for. A file takes the place of a source of its name. A file that is
     not there, that shares its name with another file, or whose name is none, raises.
@@ -40,17 +66,19 @@ class PriorShelf:
     def __init__(self, files: Sequence[str]) -> None:
         self.files: dict[str, Path] = {}
         for one in files:
-            path = Path(one)
+            path, name = prior_path(one), prior_name(one)
             if not path.is_file():
-                raise MissingError(f"no prior at {one}; a prior is one of {', '.join(SOURCES)}, or a file")
-            _check_name(path)
-            if path.stem in self.files:
-                raise UsageError(f"{one}: {path.stem} is what another prior is called; rename the file")
-            self.files[path.stem] = path
+                raise MissingError(f"no prior at {path}; a prior is one of {', '.join(SOURCES)}, or a file")
+            _check_name(path, name)
+            if name in self.files:
+                raise UsageError(f"{one}: {name} is what another prior is called; rename the file, or say NAME=FILE")
+            self.files[name] = path
         self._read: dict[str, GenePrior] = {}
 
     def check(self, name: str) -> None:
-        """Raise `UsageError` where there is no prior of this name."""
+        """Raise `UsageError` where there is no prior of this name, `MissingError` for one that is only published."""
+        if name in PUBLISHED_PRIORS and name not in self.files:
+            raise MissingError(f"the prior {name} is not bundled: {PUBLISHED_PRIORS[name]}")
         if name not in SOURCES and name not in self.files:
             raise UsageError(f"no prior {name!r}; there are {', '.join([*SOURCES, *self.files])}; --prior adds a file")
 
@@ -61,18 +89,31 @@ class PriorShelf:
         with self.files[name].open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
+    def whole(self, role: Role, genes: Iterable[str]) -> GenePrior:
+        """Return the prior of a role, or a control of it, with all its rows as they are stored.
+
+        Controls are made of the whole prior, like those of `pertura prior control`. Those of `genes` that it knows
+        under other names of theirs have a row under this name too.
+        """
+        found = self._whole(role.prior)
+        if role.control:
+            found = {"random": random_prior, "permuted": permuted_prior}[role.control](found, role.seed)
+        wanted = sorted(set(genes) - set(found.genes))
+        table, known = found.aligned_to(wanted, identifiers=human_identifiers())
+        more = tuple(gene for gene, there in zip(wanted, known) if there)
+        if not more:
+            return found
+        return GenePrior(found.name, (*found.genes, *more), np.concatenate([found.table, table[known]]), found.facts)
+
     def prior(self, role: Role, genes: Iterable[str]) -> GenePrior:
         """Return the prior of a role, or a control of it, for those of `genes` that have a row.
 
-        Controls are made of the whole prior, like those of `pertura prior control`. Genes are also found under other
-        names of theirs. Rows are brought to length one: how much is written about a gene should not decide how
-        strongly its perturbation is predicted to act.
+        Rows are brought to length one: how much is written about a gene should not decide how strongly its
+        perturbation is predicted to act.
         """
-        whole = self._whole(role.prior)
-        if role.control:
-            whole = {"random": random_prior, "permuted": permuted_prior}[role.control](whole, role.seed)
         wanted = sorted(set(genes))
-        table, _ = whole.aligned_to(wanted, identifiers=human_identifiers())
+        whole = self.whole(role, wanted)
+        table, _ = whole.aligned_to(wanted)
         lengths = np.linalg.norm(table.astype(np.float64), axis=1)
         there = np.flatnonzero(lengths)  # a row of zeros says nothing
         return GenePrior(
@@ -87,20 +128,41 @@ class PriorShelf:
         return self._read[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The size of a network, and its options that are changed."""
+
+    size: str = "full"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
 class WithPrior:
     """A row of `MODELS` with a prior, which is built when it is needed: a run that is gone on with may never be.
 
-    The prior is cut to the genes that the screen measures or perturbs, and is saved with the model.
+    The prior of a baseline is cut to the genes that the screen measures or perturbs; networks keep the whole of each
+    of theirs, so that any gene can be asked later. What is needed of it is saved with the model.
     """
 
-    def __init__(self, role: Role, shelf: PriorShelf) -> None:
-        self.role, self.shelf = role, shelf
+    def __init__(self, role: Role, shelf: PriorShelf, how: Configured | None = None) -> None:
+        self.role, self.shelf, self.how = role, shelf, how or Configured()
+        self.workspace: Path | None = None
+        self.watch: Callable[[Any], None] | None = None
         self._model: PerturbationModel | None = None
+
+    @property
+    def entry(self) -> ModelEntry:
+        """The row of the model that has the prior."""
+        return MODELS[self.role.base]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The priors, of which networks take several."""
+        return tuple(self.role.prior.split(SEVERAL))
 
     @cached_property
     def code(self) -> str:
-        """What tells its prior from others of the same name."""
-        return self.shelf.digest(self.role.prior)
+        """What tells its priors from others of the same names."""
+        return " ".join(self.shelf.digest(name) for name in self.names)
 
     @property
     def scope(self) -> Scope | None:
@@ -109,14 +171,29 @@ class WithPrior:
         return found if isinstance(found, Scope) else None
 
     def fit(self, cells: Cells, split: Split, *, seed: int) -> None:
-        """Fit the model with its prior."""
+        """Fit the model with its priors."""
         named = {gene for one in split.train | split.valid | split.test for gene in one.genes}
-        prior = self.shelf.prior(self.role, {*cells.genes, *named})
-        entry = MODELS[self.role.base]
-        joined = entry.build_with_expression if self.role.with_expression else None
-        model = joined(prior) if joined is not None else entry.build(prior)
+        genes = {*cells.genes, *named}
+        roles = [replace(self.role, prior=name) for name in self.names]
+        if self.entry.network is not None:
+            priors = tuple(self.shelf.whole(role, genes) for role in roles)
+            model = self.entry.configured(priors, size=self.how.size, changes=self.how.changes)
+            if isinstance(model, TrainedModel):
+                model.workspace, model.watch = self.workspace, self.watch
+        else:
+            model = self._baseline(self.shelf.prior(roles[0], genes))
         model.fit(cells, split, seed=seed)
         self._model = model
+
+    def _baseline(self, prior: GenePrior) -> PerturbationModel:
+        joined = self.entry.build_with_expression if self.role.with_expression else None
+        return joined(prior) if joined is not None else self.entry.build(prior)
+
+    def learnt(self) -> Learnt:
+        """Return what the fitted network was taught."""
+        if not isinstance(self._fitted, TrainedModel):
+            raise UsageError(f"{self.role.name} is not trained step by step")
+        return self._fitted.learnt()
 
     def predict(self, controls: Cells, conditions: Sequence[Condition], *, seed: int) -> Prediction:
         """Return the fitted model's answer."""
@@ -138,7 +215,7 @@ class WithPrior:
         return self._model
 
 
-def with_prior(spec: str, shelf: PriorShelf) -> WithPrior | None:
+def with_prior(spec: str, shelf: PriorShelf, how: Configured | None = None) -> WithPrior | None:
     """Return the unfitted model of a spec that names a prior, `BASE+PRIOR[~CONTROL][+expression]`; None of another.
 
     A base that is none or takes no prior, or an unknown prior, raises `UsageError` with what there is.
@@ -148,14 +225,18 @@ def with_prior(spec: str, shelf: PriorShelf) -> WithPrior | None:
         return None
     takes = [name for name, entry in MODELS.items() if entry.takes_prior]
     if role.base not in takes or role.run:
-        raise UsageError(f"{spec}: {role.run}{role.base} takes no prior; {' and '.join(takes)} do")
+        raise UsageError(f"{spec}: {role.run}{role.base} takes no prior; {', '.join(takes)} do")
     if "~" in role.prior or role.prior.endswith(EXPRESSION):
         kinds = " or ".join(f"~{kind}SEED" for kind in CONTROLS)
         raise UsageError(f"{spec}: a control is written {kinds}, with {EXPRESSION} after it where wanted")
     if role.with_expression and MODELS[role.base].build_with_expression is None:
         raise UsageError(f"{spec}: {role.base} does not join a prior with expression")
-    shelf.check(role.prior)
-    return WithPrior(role, shelf)
+    several = role.prior.split(SEVERAL)
+    if len(several) > 1 and MODELS[role.base].network is None:
+        raise UsageError(f"{spec}: {role.base} takes one prior; networks take several")
+    for name in several:
+        shelf.check(name)
+    return WithPrior(role, shelf, how)
 
 
 def summary_of(name: str, versions: Mapping[str, str]) -> str:
@@ -170,10 +251,10 @@ def summary_of(name: str, versions: Mapping[str, str]) -> str:
     return f"{MODELS[role.base].summary}; here {kind} {versions.get('prior', role.prior)}{beside}"
 
 
-def _check_name(path: Path) -> None:
-    if not NAME.fullmatch(path.stem) or path.stem.endswith(EXPRESSION):
+def _check_name(path: Path, name: str) -> None:
+    if not NAME.fullmatch(name) or name.endswith(EXPRESSION):
         raise UsageError(
-            f"{path}: a prior is called after its file, and {path.stem!r} is no name for one; use up to 64 letters, "
+            f"{path}: a prior is called after its file, and {name!r} is no name for one; use up to 64 letters, "
             f"digits, '.', '_', '+' and '-', and not {EXPRESSION} at the end"
         )
 

@@ -49,7 +49,12 @@ class SplitFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFacts:
-    """How the model was fitted. A model without epochs records one; an epoch passes each train cell at most once."""
+    """How the model was fitted. A model without epochs records one; an epoch passes each train cell at most once unless
+    cells are `redrawn` with replacement.
+
+    Of a network trained step by step: how many numbers it learnt, which epoch was kept (counted from 0) by which metric
+    on valid, why the training ended, and what was forgiven on the way.
+    """
 
     seed: Whole
     train_cells: Whole
@@ -57,6 +62,24 @@ class TrainingFacts:
     cells_seen: Whole
     seconds: Number | None = None
     device: str = "CPU"
+    parameters: Whole | None = None
+    best_epoch: Whole | None = None
+    best_score: Number | None = None
+    chosen_by: str = ""
+    ended: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
+    redrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadFacts:
+    """One metric over the seeds of a training: mean with its interval over seeds, standard deviation."""
+
+    metric: str
+    seeds: Whole
+    mean: Interval
+    sd: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +114,8 @@ class CardFacts:
     versions: Mapping[str, str]
     citations: tuple[str, ...]
     methods: str = ""
+    spreads: tuple[SpreadFacts, ...] = ()
+    """What other seeds of the same training score; empty where one was run."""
 
 
 def render_card(facts: CardFacts) -> str:
@@ -107,6 +132,7 @@ def render_card(facts: CardFacts) -> str:
         "Split": _split(facts.split),
         "Training": _training(facts.training),
         "Scores": _scores(facts),
+        **({"Over seeds": _spreads(facts.spreads)} if facts.spreads else {}),
         "Fallbacks": _fallbacks(facts),
         "Limits": _list(facts.limits, "None recorded."),
         "Versions": _list(f"{name} {version}" for name, version in sorted(facts.versions.items())),
@@ -179,6 +205,13 @@ def _negative(facts: CardFacts) -> Iterator[str]:
 def _training_contradictions(training: TrainingFacts, data: DataFacts) -> Iterator[str]:
     yield from _more("train cells", training.train_cells, "cells in the data", data.cells)
     # Early stopping and last batches cut an epoch short; no epoch sees a cell twice, so the product is the limit.
+    best = training.best_epoch
+    if best is not None and best >= training.epochs:
+        yield f"the best epoch is number {count(best + 1)} of {count(training.epochs)}"
+    if training.chosen_by and (best is None or training.best_score is None):
+        yield f"epochs were judged by {training.chosen_by}, but the best one is not recorded"
+    if training.redrawn:
+        return
     whole = training.train_cells * training.epochs
     yield from _more("cells seen", training.cells_seen, f"in {count(training.epochs)} epochs of the train cells", whole)
 
@@ -243,7 +276,27 @@ def _training(training: TrainingFacts | None) -> str:
     ]
     if training.seconds is not None:
         told.append(("Time", f"{number(training.seconds, 1)} s"))
+    if training.parameters is not None:
+        told.append(("Numbers learnt", count(training.parameters)))
+    if training.best_epoch is not None:
+        why = f", chosen by {plain(training.chosen_by)} on valid" if training.chosen_by else ", the last"
+        score = f" ({number(training.best_score, 4)})" if training.best_score is not None else ""
+        told.append(("Epoch kept", f"{count(training.best_epoch + 1)} of {count(training.epochs)}{why}{score}"))
+    if training.ended:
+        told.append(("Ended", plain(training.ended)))
+    told += [(plain(name), plain(value)) for name, value in training.options.items()]
+    told += [("Event", plain(one)) for one in training.events]
     return _pairs(*told)
+
+
+def _spreads(spreads: Sequence[SpreadFacts]) -> str:
+    lines = [_line(("Metric", "Seeds", "Mean [interval]", "Standard deviation")), _line(["---", *["---:"] * 3])]
+    for one in spreads:
+        decimals = decimals_for([one.mean.value], 3)
+        lines.append(
+            _line((plain(one.metric), count(one.seeds), _interval(one.mean, decimals), _undefined(one.sd, decimals)))
+        )
+    return "\n".join(lines)
 
 
 def _scores(facts: CardFacts) -> str:

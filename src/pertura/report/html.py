@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pertura.core.errors import UsageError
 from pertura.report.figure import Figure
+from pertura.report.sortable import SortableTable
 from pertura.report.tables import Table, shown
 from pertura.report.wording import printable
 
@@ -95,7 +96,7 @@ class Links:
     items: tuple[Link, ...]
 
 
-Block = Paragraph | TableBlock | FigureBlock | Warnings | Definitions | Details | Links
+Block = Paragraph | TableBlock | SortableTable | FigureBlock | Warnings | Definitions | Details | Links
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pertura.core.atomic import write_bytes
+from pertura.core.atomic import replacing
 from pertura.core.errors import BadDataError
+from pertura.training.average import Average
 from pertura.training.record import TrainingRecord
 
 FORMAT = "pertura-training/1"
+FACTS = "pertura"
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
@@ -25,25 +27,37 @@ class Place:
     step: int = 0
     attempt: int = 0
     loss_sum: float = 0.0
-    cells: int = 0
-    seconds: float = 0.0
 
 
 def write_state(
-    folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, place: Place, about: dict[str, str]
+    folder: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    place: Place,
+    about: dict[str, str],
+    average: Average | None = None,
 ) -> None:
     """Write `last.safetensors`; `about` holds the record, the fingerprint and the state of the gradient scaler."""
     tensors = {f"network.{name}": one for name, one in network.state_dict().items()}
     for name, state in zip(_names(network), optimiser.state_dict()["state"].values(), strict=False):
         tensors |= {f"optimiser.{name}.{part}": torch.as_tensor(one) for part, one in state.items()}
+    if average is not None:
+        tensors |= {f"average.{name}": one for name, one in average.tensors.items()}
     rate = optimiser.param_groups[0]["lr"]
     facts = {"format": FORMAT, "place": json.dumps(place.__dict__), "rate": repr(rate), **about}
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / LAST, save({name: _whole(one) for name, one in tensors.items()}, facts))
+    # one entry: the order in which safetensors writes several is not always the same
+    told = {FACTS: json.dumps(facts, sort_keys=True)}
+    with replacing(folder / LAST) as temporary:
+        save_file({name: _whole(one) for name, one in tensors.items()}, temporary, told)
 
 
 def read_state(
-    folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, fingerprint: str
+    folder: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    fingerprint: str,
+    average: Average | None = None,
 ) -> tuple[Place, TrainingRecord, dict[str, str]] | None:
     """Put a stored state into network and optimiser and return where it stands; None where nothing is stored.
 
@@ -54,7 +68,7 @@ def read_state(
         return None
     try:
         with safe_open(path, "pt") as stored:
-            facts = stored.metadata() or {}
+            facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no mapping)
         if facts.get("format") != FORMAT or facts.get("fingerprint") != fingerprint:
             raise BadDataError(
@@ -62,6 +76,8 @@ def read_state(
             )
         network.load_state_dict({name[8:]: one for name, one in tensors.items() if name.startswith("network.")})
         _restore(optimiser, network, tensors, float(facts["rate"]))
+        if average is not None:
+            average.restore({name[8:]: one for name, one in tensors.items() if name.startswith("average.")})
         return Place(**json.loads(facts["place"])), TrainingRecord.from_json(facts["record"]), facts
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise BadDataError(f"cannot be continued ({error})", file=path, remedy="delete it and train again") from error
@@ -70,7 +86,8 @@ def read_state(
 def write_best(folder: Path, network: nn.Module) -> None:
     """Write the weights of the best epoch so far."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / BEST, save({name: _whole(one) for name, one in network.state_dict().items()}))
+    with replacing(folder / BEST) as temporary:
+        save_file({name: _whole(one) for name, one in network.state_dict().items()}, temporary)
 
 
 def read_best(folder: Path, network: nn.Module) -> None:
@@ -84,8 +101,8 @@ def _names(network: nn.Module) -> list[str]:
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """safetensors refuses views and shared storage."""
-    return tensor.detach().cpu().clone().contiguous()
+    """Return a tensor as safetensors takes it; on the CPU nothing is copied, a state may be gigabytes."""
+    return tensor.detach().cpu().contiguous()
 
 
 def _restore(optimiser: torch.optim.Optimizer, network: nn.Module, tensors: dict[str, Tensor], rate: float) -> None:

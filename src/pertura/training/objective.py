@@ -50,3 +50,9 @@ class Feed(Protocol):
     def batch(self, epoch: int, step: int, chosen: Sequence[int], key: str) -> Any:
         """Return those cells as a batch on the device of the network."""
         ...
+
+
+def cells_of(feed: Feed, epoch: int) -> int:
+    """Return how many cells an epoch works through: a place is one cell, or as many as the feed's `cells_each` says."""
+    places = sum(len(feed.places(epoch, step)) for step in range(feed.steps))
+    return places * int(getattr(feed, "cells_each", 1))

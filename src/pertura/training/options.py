@@ -24,7 +24,11 @@ class TrainingOptions:
     decay: float = Field(default=0.9, gt=0, le=1)
     """What the learning rate is multiplied by after each epoch."""
     weight_decay: float = Field(default=0.0, ge=0)
-    clip: float = Field(default=1.0, gt=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    """Longest gradient; None leaves gradients as they are."""
+    average: float | None = Field(default=None, gt=0, le=1)
+    """How far averaged weights move towards the weights at each update: they are looked at and kept. None: no average.
+    """
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     patience: int | None = Field(default=10, ge=1)
     stop_metric: str = "pearson_delta"
@@ -32,3 +36,6 @@ class TrainingOptions:
     """How often a loss that is not finite is answered by going back to the last checkpoint at half the rate."""
     checkpoint_steps: int = Field(default=200, ge=1)
     device: str = "cpu"
+    """A device of torch, or `auto`: a GPU where there is one."""
+    tracking: Literal["none", "tensorboard"] = "none"
+    """Where losses and valid metrics go beside `training.jsonl`; TensorBoard needs the extra `track`."""

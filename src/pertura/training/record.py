@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pertura.core.atomic import write_text
 
+LINES, STATS = "training.jsonl", "training_stats.json"
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -43,7 +45,7 @@ class TrainingRecord:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of all epochs."""
-        return sum(one.seconds for one in self.epochs)
+        return sum((one.seconds for one in self.epochs), 0.0)
 
     def with_epoch(self, one: Epoch) -> "TrainingRecord":
         """Return the record with one more epoch."""
@@ -69,12 +71,16 @@ class TrainingRecord:
         return cls(epochs=epochs, events=tuple(content.pop("events")), **content)
 
 
-def write_record(record: TrainingRecord, folder: Path) -> None:
-    """Write `training.jsonl` (a line an epoch) and `training_stats.json`."""
-    lines = [json.dumps(asdict(one), sort_keys=True) for one in record.epochs]
-    write_text(folder / "training.jsonl", "".join(f"{line}\n" for line in lines))
+def write_record(record: TrainingRecord, folder: Path, running: float = 0.0) -> None:
+    """Write `training.jsonl` (a line an epoch) and `training_stats.json`, which alone holds the clock.
+
+    `running` are the seconds of an epoch that is not finished.
+    """
+    write_text(folder / LINES, "".join(f"{json.dumps(one, sort_keys=True)}\n" for one in lines_of(record)))
     stats = {
-        "wall_clock_s": record.seconds,
+        "wall_clock_s": round(record.seconds + running, 3),
+        "epoch_seconds": [one.seconds for one in record.epochs],
+        "running_seconds": running,
         "reason": record.reason,
         "epochs": len(record.epochs),
         "cells_seen": record.cells_seen,
@@ -84,4 +90,25 @@ def write_record(record: TrainingRecord, folder: Path) -> None:
         "rollbacks": record.rollbacks,
         "events": list(record.events),
     }
-    write_text(folder / "training_stats.json", json.dumps(stats, indent=1, sort_keys=True) + "\n")
+    write_text(folder / STATS, json.dumps(stats, indent=1, sort_keys=True) + "\n")
+
+
+def lines_of(record: TrainingRecord) -> list[dict[str, object]]:
+    """Return what `training.jsonl` says of each epoch: all but the clock, so that equal trainings write equal files."""
+    lines = [asdict(one) for one in record.epochs]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def clocked(record: TrainingRecord, folder: Path) -> tuple[TrainingRecord, float]:
+    """Return the record with the seconds that `training_stats.json` tells, and those of an unfinished epoch.
+
+    The clock decides nothing: where it cannot be read it counts as zero.
+    """
+    try:
+        stats = json.loads((folder / STATS).read_text(encoding="utf-8"))
+        seconds, running = [float(one) for one in stats["epoch_seconds"]], float(stats["running_seconds"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return record, 0.0
+    seconds += [0.0] * len(record.epochs)
+    told = tuple(replace(one, seconds=taken) for one, taken in zip(record.epochs, seconds))
+    return replace(record, epochs=told), running

@@ -8,7 +8,7 @@ import torch
 
 from pertura.core.errors import BadDataError
 from pertura.core.expression import InMemory
-from pertura.models.scgpt.embed import EmbedOptions, embed
+from pertura.models.scgpt.cell_embedding import EmbedOptions, embed
 from pertura.models.scgpt.foreign import load_foreign
 from pertura.models.scgpt.tokens import CellTokens, binned, collated, sequence
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -80,10 +81,17 @@ class Embedding:
 
     @classmethod
     def kept(cls, memory: Memory) -> "Embedding":
-        """Return the embedding that was put into a memory as `embedding`."""
-        labels = memory.labels
-        partial = {name.removeprefix(PARTIAL): rows for name, rows in labels.items() if name.startswith(PARTIAL)}
-        return cls(labels["embedding"], memory.arrays["embedding"], labels["absent"][0], partial)
+        """Return the embedding that was put into a memory as `embedding`, the same object each time.
+
+        It is asked for at every condition, and naming the rows of a whole genome anew takes a millisecond.
+        """
+        found = _KEPT.get(memory)
+        if found is None:
+            labels = memory.labels
+            partial = {name.removeprefix(PARTIAL): rows for name, rows in labels.items() if name.startswith(PARTIAL)}
+            found = cls(labels["embedding"], memory.arrays["embedding"], labels["absent"][0], partial)
+            _KEPT[memory] = found
+        return found
 
     @cached_property
     def row(self) -> dict[str, int]:
@@ -140,3 +148,6 @@ class Embedding:
         centred = self.table - self.table[rows].mean(axis=0)
         length = float(np.sqrt((centred[rows] ** 2).sum(axis=1).mean()))
         return centred / length if length > NEGLIGIBLE * float(np.abs(self.table).max(initial=0.0)) else 0.0 * centred
+
+
+_KEPT: WeakKeyDictionary[Memory, Embedding] = WeakKeyDictionary()

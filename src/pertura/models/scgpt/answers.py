@@ -31,8 +31,13 @@ class Asking:
     def cells(
         self, condition: Condition, controls: Float[np.ndarray, "cells genes"]
     ) -> Float[np.ndarray, "cells genes"]:
-        """Return what each control cell becomes, all genes at once; genes without a token stay as they are."""
+        """Return what each control cell becomes, all genes at once; genes without a token stay as they are.
+
+        Nothing perturbed, nothing changes: control is answered with the control cells themselves.
+        """
         made = controls.astype(np.float32)
+        if condition.is_control:
+            return made
         marks = self.panel.marks([condition]).to(self.options.device)
         ids = torch.from_numpy(self.panel.ids).to(self.options.device)[None]
         self.network.eval()

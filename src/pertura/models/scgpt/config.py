@@ -60,5 +60,9 @@ class ScGPTConfig:
     class_layers: int = 3
     pooling: Pooling = "cls"
     priors: tuple[PriorConfig, ...] = ()
+    tokens: bool = True
+    """Whether the learnt gene vectors enter the sum; without them a gene is known by its priors alone."""
+    counts: bool = True
+    """Whether measured values enter the sum."""
     final_norm: bool = False
     """A norm on the sum of all embeddings, as scGenePT has it."""

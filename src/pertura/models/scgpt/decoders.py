@@ -13,8 +13,13 @@ from pertura.nn.heads import ValueHead
 PerGene = Float[Tensor, "cells genes"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     one.__name__: one
-    for one in (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.ELU, nn.SELU, nn.SiLU, nn.Softplus, nn.Sigmoid, nn.Tanh, nn.Identity)
+    for one in (
+        *(nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.Identity),
+        *(nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus),
+        *(nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink),
+    )
 }
+"""Those of `torch.nn` that are learnt nothing and need no argument."""
 
 
 @dataclass(frozen=True, eq=False)

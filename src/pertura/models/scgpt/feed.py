@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -53,7 +53,8 @@ class PairFeed:
     """A `Feed` over the perturbed cells of some conditions; controls are drawn anew each epoch.
 
     The control of a cell comes from its context and, where known, its batch. `most_cells` is how many cells of a
-    condition an epoch has at most, others in the next; None takes all.
+    condition an epoch has at most, others in the next; None takes all. Of a share of the pairs (`hidden_share`) the
+    perturbed genes beside the panel are shown as unknown ones.
     """
 
     cells: Cells
@@ -64,6 +65,7 @@ class PairFeed:
     seed: int
     device: str = "cpu"
     most_cells: int | None = None
+    hidden_share: float = 0.0
 
     def __post_init__(self) -> None:
         self.values = torch.from_numpy(panel_values(self.cells, self.panel)).to(self.device)
@@ -83,7 +85,13 @@ class PairFeed:
     def fingerprint(self) -> str:
         """A digest of cells, conditions, panel and windows."""
         told = hashlib.sha256(self.values.cpu().numpy().tobytes())
-        facts = (*(one.label for one in self.conditions), *self.panel.genes, repr(self.windows), self.most_cells)
+        facts = (
+            *(one.label for one in self.conditions),
+            *self.panel.genes,
+            repr(self.windows),
+            self.most_cells,
+            self.hidden_share,
+        )
         told.update("\x1f".join(map(str, facts)).encode())
         return told.hexdigest()
 
@@ -102,7 +110,10 @@ class PairFeed:
         flags = self.marks.flags[conditions][:, window]
         if self.windows.reference or not self.marks.extra.shape[1]:
             return PairBatch(self.ids[window][None], None, controls, flags.long() * PERTURBED, None, perturbed)
-        return beside_panel(self.ids[window][None], controls, flags, self.marks, conditions, perturbed)
+        made = beside_panel(self.ids[window][None], controls, flags, self.marks, conditions, perturbed)
+        if not self.hidden_share:
+            return made
+        return replace(made, extra_ids=self.marks.hidden(conditions, pairs.hidden[mine].to(self.device)))
 
     @cached_property
     def _size(self) -> int:
@@ -120,7 +131,9 @@ class PairFeed:
                 mine = self._of(context, batch, perturbed, conditions)
                 controls[mine] = pool[rng.integers(len(pool), size=len(mine))]
         order = rng.permutation(len(perturbed))
-        return Pairs(*(torch.from_numpy(one[order]) for one in (perturbed, controls, conditions)))
+        hidden = rng.random(len(perturbed)) < self.hidden_share
+        parts = (perturbed, controls, conditions, hidden)
+        return Pairs(*(torch.from_numpy(one[order]) for one in parts))
 
     def _of(self, context: str, batch: int, perturbed: Rows, conditions: Rows) -> Rows:
         """Return which pairs draw from a pool: those of the context and batch; from -1 those whose batch has none."""
@@ -149,11 +162,12 @@ class PairFeed:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Rows of perturbed cells and of their controls, and the condition of each pair."""
+    """Rows of perturbed cells and of their controls, the condition of each pair, and whether its genes are hidden."""
 
     perturbed: Int[Tensor, " pairs"]
     controls: Int[Tensor, " pairs"]
     conditions: Int[Tensor, " pairs"]
+    hidden: Bool[Tensor, " pairs"]
 
 
 def beside_panel(
@@ -168,7 +182,7 @@ def beside_panel(
     extra, absent = marks.extra[conditions], marks.padding[conditions]
     beside = torch.full(extra.shape, NOT_MEASURED, dtype=controls.dtype, device=controls.device)
     all_flags = torch.cat([flags.long(), (~absent).long()], dim=1) * PERTURBED
-    padding = torch.cat([torch.zeros_like(flags), absent], dim=1) if bool(marks.padding.any()) else None
+    padding = torch.cat([torch.zeros_like(flags), absent], dim=1) if marks.ragged else None
     return PairBatch(gene_ids, extra, torch.cat([controls, beside], dim=1), all_flags, padding, targets)
 
 

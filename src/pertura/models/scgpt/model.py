@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import TypeAdapter
 
-from pertura.core.cells import Cells
+from pertura.core.cells import Cells, Scale
 from pertura.core.errors import BadDataError, NotFittedError
 from pertura.core.expression import dense
 from pertura.core.perturbation import Condition, Mode
@@ -22,9 +22,10 @@ from pertura.core.scope import Scope
 from pertura.core.seeds import shuffled
 from pertura.core.split import Split
 from pertura.data.pseudobulk import Pseudobulk, pseudobulk, training_pseudobulk
-from pertura.genes.vocab import Vocab
+from pertura.genes.vocab import Vocab, human_vocab
 from pertura.metrics.delta import mean_squared_error, pearson
 from pertura.models import storage
+from pertura.models.networks import Learnt
 from pertura.models.scgpt.answers import AnsweredCells, Asking
 from pertura.models.scgpt.config import ScGPTConfig
 from pertura.models.scgpt.feed import PairFeed, Windows
@@ -32,9 +33,10 @@ from pertura.models.scgpt.network import ScGPTNetwork
 from pertura.models.scgpt.objective import ResponseObjective
 from pertura.models.scgpt.options import ScGPTOptions
 from pertura.models.scgpt.panel import TokenPanel
-from pertura.models.scgpt.start import starting_network
+from pertura.models.scgpt.start import check_start, starting_network
 from pertura.priors.prior import GenePrior
 from pertura.training.loop import Loop, Watch
+from pertura.training.precision import placed, placed_for_asking
 from pertura.training.record import TrainingRecord
 
 OPTIONS: TypeAdapter[ScGPTOptions] = TypeAdapter(ScGPTOptions)
@@ -52,20 +54,28 @@ class Trained:
     seen: frozenset[str]
     """Genes that train perturbed."""
     record: TrainingRecord
+    cells: int
+    """Perturbed cells of train."""
 
 
 class ScGPT:
     """A `PerturbationModel` that answers with a cell for each control cell, on the panel it was trained on.
 
-    `prior` is what is known of genes; the perturbed gene of an unseen perturbation is told to the network by it (and by
-    its pretrained vector). `workspace` keeps the training, so that one that was killed goes on; without one it is kept
-    only while it runs. `watch` is told epoch, step and steps.
+    `prior` is what is known of genes, one or several; the perturbed gene of an unseen perturbation is told to the
+    network by it (and by its pretrained vector). `workspace` keeps the training, so that one that was killed goes on;
+    without one it is kept only while it runs. `watch` is told the moment after each update.
     """
 
-    name = "scgpt"
-
-    def __init__(self, options: ScGPTOptions | None = None, prior: GenePrior | None = None) -> None:
-        self.options, self.prior = options or ScGPTOptions(), prior
+    def __init__(
+        self,
+        options: ScGPTOptions | None = None,
+        prior: GenePrior | Sequence[GenePrior] | None = None,
+        *,
+        name: str = "scgpt",
+    ) -> None:
+        self.options, self.name = options or ScGPTOptions(), name
+        self.priors = () if prior is None else (prior,) if isinstance(prior, GenePrior) else tuple(prior)
+        self._prior_names = tuple(one.name for one in self.priors)
         self.workspace: Path | None = None
         self.watch: Watch | None = None
         self._state: Trained | None = None
@@ -81,6 +91,13 @@ class ScGPT:
         """What the training did."""
         return self._trained.record
 
+    def learnt(self) -> Learnt:
+        """Return what the fitted model was taught."""
+        trained, training = self._trained, self.options.training
+        numbers = sum(one.numel() for one in trained.network.parameters() if one.requires_grad)
+        chosen_by = training.stop_metric if trained.record.best_score is not None else ""
+        return Learnt(trained.record, numbers, trained.cells, chosen_by)
+
     def fit(self, cells: Cells, split: Split, *, seed: int) -> None:
         """Train on pairs of control and perturbed cells of the train conditions, selecting on the valid ones."""
         seen = split.visible(cells)
@@ -88,28 +105,31 @@ class ScGPT:
         if not conditions:
             raise BadDataError(f"{cells.name}: no train condition of split {split.name} has cells")
         targets = frozenset(gene for one in conditions for gene in one.genes)
-        network, vocab = starting_network(self.options, self.prior, cells.genes, targets, seed)
+        training = placed(self.options.training)
+        check_start(self.options)
+        network, vocab = starting_network(self.options, self.priors, cells.genes, targets, seed)
         panel = TokenPanel(cells.genes, vocab)
         if not len(panel.columns):
             raise BadDataError(f"{cells.name}: none of its {len(cells.genes)} genes is in the vocabulary")
-        feed = self._feed(seen, conditions, panel, seed)
+        feed = self._feed(seen, conditions, panel, training.device, seed)
         valid = tuple(one for one in seen.perturbed if one in split.valid)
-        options = self.options.training if valid else replace(self.options.training, patience=None)
+        options = training if valid else replace(training, patience=None)
         look = self._validation(seen, split, valid, Asking(network, panel, options, self.options.predict_batch))
         with _folder(self.workspace) as folder:
             loop = Loop(ResponseObjective(network), feed, options, folder, seed, look if valid else None, self.watch)
             record = loop.run()
-        scope = Scope(
-            cells.genes, vocab.genes, frozenset(m for one in conditions for m in one.perturbation.modes), cells.scale
-        )
-        self._state = Trained(network.eval(), panel, scope, split.fingerprint, targets, record)
+        modes = frozenset(mode for one in conditions for mode in one.perturbation.modes)
+        scope = _scope(panel, targets, modes, cells.scale)
+        there = sum(len(seen.rows_of(one)) for one in conditions)
+        self._state = Trained(network.eval(), panel, scope, split.fingerprint, targets, record, there)
         self._checkpoint = ""
 
     def predict(self, controls: Cells, conditions: Sequence[Condition], *, seed: int) -> Prediction:
         """Return for each condition a cell for each control of its context, row i from control i; nothing is random."""
         trained = self._trained
         matched = trained.scope.check(controls, conditions)
-        asking = Asking(trained.network, trained.panel, self.options.training, self.options.predict_batch)
+        how = placed_for_asking(self.options.training)
+        asking = Asking(trained.network.to(how.device), trained.panel, how, self.options.predict_batch)
         return Prediction(
             genes=trained.scope.panel,
             cells=AnsweredCells(asking, matched, tuple(sorted(set(conditions)))),
@@ -141,10 +161,13 @@ class ScGPT:
             raise NotFittedError(f"{self.name} is not fitted: call fit, or load a fitted model")
         return self._state
 
-    def _feed(self, seen: Cells, conditions: tuple[Condition, ...], panel: TokenPanel, seed: int) -> PairFeed:
+    def _feed(
+        self, seen: Cells, conditions: tuple[Condition, ...], panel: TokenPanel, device: str, seed: int
+    ) -> PairFeed:
         how, windows = self.options, Windows(self.options.max_genes, self.options.reference_windows)
-        device, size = how.training.device, how.training.batch
-        return PairFeed(seen, conditions, panel, windows, size, seed, device, how.most_cells)
+        return PairFeed(
+            seen, conditions, panel, windows, how.training.batch, seed, device, how.most_cells, how.hidden_share
+        )
 
     def _validation(
         self, seen: Cells, split: Split, valid: tuple[Condition, ...], asking: Asking
@@ -168,21 +191,23 @@ class ScGPT:
 
     def _unrepresented(self, trained: Trained, condition: Condition) -> str:
         """Say where the network knows nothing of a perturbed gene: never trained, no pretrained vector, no prior."""
-        if self.options.pretrained is not None:
-            return ""
         known = trained.seen | set(trained.panel.place)
+        if self.options.pretrained is not None:
+            known = known | trained.panel.vocab.genes
         lacking = sorted(gene for gene in set(condition.genes) - known if not self._has_row(trained, gene))
-        return f"unseen and without a prior: {', '.join(lacking)}; answered as any perturbed gene" if lacking else ""
+        if not lacking:
+            return ""
+        return f"unseen, without a vector and without a prior: {', '.join(lacking)}; answered as any perturbed gene"
 
     @staticmethod
     def _has_row(trained: Trained, gene: str) -> bool:
-        place = trained.panel.vocab.ids[gene]
+        place = trained.panel.token(gene)
         return any(bool(table.has_row[place]) for table in trained.network.prior_tables)
 
     def _provenance(self, trained: Trained, seed: int) -> Provenance:
         versions = {"pertura": version("pertura"), "torch": torch.__version__, "numpy": np.__version__}
-        if self.prior is not None:
-            versions["prior"] = self.prior.name
+        if self._prior_names:
+            versions["prior"] = ", ".join(self._prior_names)
         left = trained.panel.without_token
         if left:
             versions["notes"] = f"{len(left)} genes have no token and are predicted not to change"
@@ -200,16 +225,19 @@ class ScGPT:
         trained = self._trained
         arrays = {f"network.{name}": one.cpu().numpy() for name, one in trained.network.state_dict().items()}
         for i, table in enumerate(trained.network.prior_tables):
-            arrays |= {f"prior.{i}.table": table.table.detach().cpu().numpy()}
+            if not table.config.trainable:  # else it is among the weights
+                arrays |= {f"prior.{i}.table": table.table.detach().cpu().numpy()}
             arrays |= {f"prior.{i}.has_row": table.has_row.cpu().numpy()}
         vocab = trained.panel.vocab.ids
         header = {
             "model": self.name,
             "options": asdict(self.options),
+            "priors": list(self._prior_names),
             "network": asdict(trained.network.config),
             "tokens": sorted(vocab, key=vocab.__getitem__),
             "split": trained.split,
             "seen": sorted(trained.seen),
+            "train_cells": trained.cells,
             "record": trained.record.timeless().to_json(),
             "scope": {
                 "panel": list(trained.scope.panel),
@@ -221,21 +249,29 @@ class ScGPT:
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], arrays: storage.Arrays) -> "ScGPT":
-        model = cls(OPTIONS.validate_python(header["options"], strict=False))
+        model = cls(OPTIONS.validate_python(header["options"], strict=False), name=str(header["model"]))
+        model._prior_names = tuple(header["priors"])
         network = ScGPTNetwork(CONFIG.validate_python(header["network"], strict=False))
         own = {name[8:]: torch.from_numpy(one) for name, one in arrays.items() if name.startswith("network.")}
         network.load_state_dict(own)
         for i, table in enumerate(network.prior_tables):
-            table.supply(torch.from_numpy(arrays[f"prior.{i}.table"]), torch.from_numpy(arrays[f"prior.{i}.has_row"]))
+            rows = own[f"priors.{i}.table"] if table.config.trainable else torch.from_numpy(arrays[f"prior.{i}.table"])
+            table.supply(rows, torch.from_numpy(arrays[f"prior.{i}.has_row"]))
         vocab = Vocab({token: i for i, token in enumerate(header["tokens"])})
         told = header["scope"]
         panel = TokenPanel(tuple(told["panel"]), vocab)
         modes = frozenset(Mode(mode) for mode in told["modes"])
-        scope = Scope(panel.genes, vocab.genes, modes, storage.scale_from_json(told["scale"]))
+        scope = _scope(panel, frozenset(header["seen"]), modes, storage.scale_from_json(told["scale"]))
         record = TrainingRecord.from_json(header["record"])
-        model._state = Trained(network.eval(), panel, scope, header["split"], frozenset(header["seen"]), record)
+        seen, cells = frozenset(header["seen"]), int(header["train_cells"])
+        model._state = Trained(network.eval(), panel, scope, header["split"], seen, record, cells)
         model._checkpoint = str(header["digest"])
         return model
+
+
+def _scope(panel: TokenPanel, seen: frozenset[str], modes: frozenset[Mode], scale: Scale) -> Scope:
+    """Return what may be asked: any human gene; those of which nothing is known are named as such in the answer."""
+    return Scope(panel.genes, panel.vocab.genes | seen | human_vocab().genes, modes, scale)
 
 
 def _looked(

@@ -40,7 +40,7 @@ ATTENTION = {
 """Three ways in which the same attention is stored: with flash attention, with it since 2026, by torch."""
 PARTS = ("query", "key", "value")
 GENEPT = re.compile(r"(genept_encoder|gopt_encoder_[cfp])\.(.+)")
-GENEPT_PARTS = {"embedding.weight": "table", "enc_norm.": "norm."}
+TABLE_NAMES = ("embedding.weight", "embeddings", "table")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,39 @@ def to_published(own: Mapping[str, Tensor], rest: Mapping[str, Tensor], layout: 
     return made
 
 
+def published_name(own: str, layout: Layout) -> str:
+    """Return what publications call one of our weights, for people to read; query, key and value share one name."""
+    match = re.fullmatch(r"encoder\.layers\.(\d+)\.(?:attention\.(query|key|value|output)\.)?(.+)", own)
+    if match is not None:
+        layer, part, rest = f"transformer_encoder.layers.{match[1]}.", match[2], match[3]
+        qkv, output = ATTENTION[layout.attention or "torch"]
+        return layer + rest if part is None else f"{layer}self_attn.{output if part == 'output' else qkv}{rest}"
+    head = re.fullmatch(r"class_head\.(maps|norms)\.(\d+)\.(.+)", own)
+    if head is not None:
+        return f"cls_decoder._decoder.{3 * int(head[2]) + (0 if head[1] == 'maps' else 2)}.{head[3]}"
+    for beginning, place in layout.priors:
+        if own.startswith(place):
+            return f"{beginning}.{own.removeprefix(place)}"
+    return _published_beginning(own, layout)
+
+
+def _published_beginning(own: str, layout: Layout) -> str:
+    """Of several published beginnings that have one place here, the one that this checkpoint uses counts."""
+    names = [name.removeprefix(layout.prefix) for name in layout.order]
+    fitting = [(published, mine) for published, mine in PAIRS if own.startswith(mine)]
+    if not fitting:
+        return own
+    longest = max(len(mine) for _, mine in fitting)
+    candidates = [(published, mine) for published, mine in fitting if len(mine) == longest]
+    used = [one for one in candidates if any(name.startswith(one[0]) for name in names)]
+    published, mine = (used or candidates)[0]
+    rest = own.removeprefix(mine)
+    if mine.endswith(".maps."):
+        number, _, kind = rest.partition(".")
+        rest = f"{2 * int(number)}.{kind}"
+    return published + rest
+
+
 def _attention_to_own(name: str, tensor: Tensor, layout: Layout) -> Weights:
     match = re.fullmatch(LAYER + r"(self_attn\.)?(.+)", name)
     if match is None:
@@ -151,7 +184,7 @@ def _halved(rest: str) -> str:
 
 
 def _prior_name(part: str, place: str, projection: str) -> str:
-    if part == "embedding.weight":
+    if part in TABLE_NAMES:
         return f"{place}table"
     if part.startswith(("enc_norm.", "norm.", "ln.")):
         return f"{place}norm.{part.partition('.')[2]}"

@@ -100,7 +100,7 @@ class ScGPTNetwork(nn.Module):
     ) -> tuple[Float[Tensor, "rows genes width"], Float[Tensor, "rows genes width"]]:
         """Return the learnt vectors of genes, and these with what priors know of the genes added."""
         tokens = self.genes(gene_ids)
-        known = tokens
+        known = tokens if self.config.tokens else torch.zeros_like(tokens)
         for prior in self.prior_tables:
             known = known + prior(gene_ids)
         return tokens, known
@@ -112,7 +112,7 @@ class ScGPTNetwork(nn.Module):
         flags: Int[Tensor, "cells genes"] | None,
         contexts: Contexts | None,
     ) -> Float[Tensor, "cells genes width"]:
-        total = known * values[..., None] if self.values is None else known + self.values(values)
+        total = self._with_values(known, values)
         if self.flags is not None:
             total = total + self.flags(torch.zeros_like(values, dtype=torch.long) if flags is None else flags)
         if self.final_norm is not None:
@@ -120,6 +120,13 @@ class ScGPTNetwork(nn.Module):
         if self.input_norm is not None:
             total = self.input_norm(total, self._needed(contexts) if self.config.input_norm == "context" else None)
         return total
+
+    def _with_values(
+        self, known: Float[Tensor, "rows genes width"], values: PerGene
+    ) -> Float[Tensor, "cells genes width"]:
+        if not self.config.counts:
+            return known.expand(len(values), -1, -1)
+        return known * values[..., None] if self.values is None else known + self.values(values)
 
     def _pooled(
         self, states: Float[Tensor, "cells genes width"], values: PerGene, padding: Padding | None

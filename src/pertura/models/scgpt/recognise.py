@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from pertura.core.errors import BadDataError
+from pertura.genes.vocab import Vocab
 from pertura.models.scgpt.config import Pooling, PriorConfig, ScGPTConfig, ValueStyle
 from pertura.models.scgpt.names import Layout
 
@@ -39,17 +41,30 @@ def recognise(
             "there is no gene table (encoder.embedding.weight); a random one would answer with noise",
             remedy="give the whole checkpoint",
         )
+    try:
+        config = _config(own, layout, args, pad_id, told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadDataError(f"{place}: {first['msg'].lower()}", remedy="check args.json and the keywords") from error
+    _check_against(config, args)
+    return config
+
+
+def _config(own: Mapping[str, Tensor], layout: Layout, args: Mapping[str, Any], pad_id: int, told: Told) -> ScGPTConfig:
     vocab_size, width = own["genes.table.weight"].shape
-    config = ScGPTConfig(
+    bins = _rows(own, "values.tokens.table.weight", _whole(args, "n_bins", 51))
+    return ScGPTConfig(
         vocab_size=vocab_size,
         pad_id=pad_id,
         width=width,
-        heads=told.heads or int(args.get("nheads", HEADS)),
+        heads=told.heads or _whole(args, "nheads", HEADS),
         hidden=_rows(own, "encoder.layers.0.linear1.weight", width),
         layers=_count(own, r"encoder\.layers\.(\d+)\."),
-        dropout=float(args.get("dropout", DROPOUT) if told.dropout is None else told.dropout),
+        dropout=_share(args, "dropout", DROPOUT) if told.dropout is None else told.dropout,
         value_style=_value_style(own, told),
-        bins=_rows(own, "values.tokens.table.weight", int(args.get("n_bins", 51))),
+        bins=bins,
+        category_pad=_category_pad(own, args, bins),
         flags="flags.weight" in own,
         flag_pad=_flag_pad(own, told),
         decoder="affine" if "decoder.coefficient.maps.0.weight" in own else "plain",
@@ -66,8 +81,38 @@ def recognise(
         priors=tuple(_prior(own, layout, i) for i in range(len(layout.priors))),
         final_norm="final_norm.weight" in own,
     )
-    _check_against(config, args)
-    return config
+
+
+def check_vocab(vocab: Vocab, config: ScGPTConfig) -> None:
+    """Raise `BadDataError` where the vocabulary names rows that the gene table does not have."""
+    last = max(vocab.ids.values())
+    if last >= config.vocab_size:
+        raise BadDataError(
+            f"the vocabulary (special tokens included) goes to id {last}, the gene table has {config.vocab_size} rows",
+            remedy="vocab.json and weights belong to different models",
+        )
+
+
+def _whole(args: Mapping[str, Any], name: str, otherwise: int) -> int:
+    found = args.get(name, otherwise)
+    if type(found) is not int or found < 1:
+        raise BadDataError(f"args.json says {name} is {found!r}, which is no number of them")
+    return found
+
+
+def _share(args: Mapping[str, Any], name: str, otherwise: float) -> float:
+    found = args.get(name, otherwise)
+    if type(found) not in (int, float) or not 0 <= found < 1:
+        raise BadDataError(f"args.json says {name} is {found!r}, which is no share")
+    return float(found)
+
+
+def _category_pad(own: Mapping[str, Tensor], args: Mapping[str, Any], bins: int) -> int | None:
+    """The bin of padding, whose vector is never trained; `args.json` may count it from the end."""
+    pad = args.get("pad_value")
+    if "values.tokens.table.weight" not in own or type(pad) is not int or not -bins <= pad < bins:
+        return None
+    return pad % bins
 
 
 def _rows(own: Mapping[str, Tensor], name: str, otherwise: int) -> int:

@@ -80,7 +80,13 @@ def shortened(one: CellTokens, longest: int, rng: Uniform) -> CellTokens:
 
 
 def collated(
-    cells: Sequence[CellTokens], rngs: Sequence[Uniform], *, bins: int | None, longest: int, pad_id: int
+    cells: Sequence[CellTokens],
+    rngs: Sequence[Uniform],
+    *,
+    bins: int | None,
+    longest: int,
+    pad_id: int,
+    pad_value: float = PAD_VALUE,
 ) -> TokenBatch:
     """Return a batch: values binned (kept tokens apart), long cells sampled, short ones padded.
 
@@ -89,7 +95,7 @@ def collated(
     made = [shortened(_binned(one, bins, rng), longest, rng) for one, rng in zip(cells, rngs, strict=True)]
     length = max((len(one.ids) for one in made), default=0)
     ids = np.full((len(made), length), pad_id, dtype=np.int64)
-    values = np.full((len(made), length), PAD_VALUE, dtype=np.float32)
+    values = np.full((len(made), length), pad_value, dtype=np.float32)
     padding = np.ones((len(made), length), dtype=bool)
     for row, one in enumerate(made):
         size = len(one.ids)

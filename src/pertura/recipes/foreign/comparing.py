@@ -7,7 +7,8 @@ from pathlib import Path
 from pertura.core.errors import BadDataError, UsageError
 from pertura.data.anndata_io import open_cells
 from pertura.data.means_table import is_means_table
-from pertura.models.table import MODELS
+from pertura.data.stores import SUFFIXES
+from pertura.models.table import BASELINES
 from pertura.recipes.foreign.asked import Asked
 from pertura.recipes.foreign.files import REFERENCES, Files, Pair, Reading, check_name, open_pair, some
 from pertura.recipes.foreign.judging import Judgement, judged, metrics_of
@@ -16,7 +17,7 @@ from pertura.recipes.narration import Narrator, Silent
 
 def are_predictions(paths: Sequence[Path]) -> bool:
     """Whether these are prediction files; a mixture of files and folders raises `UsageError`."""
-    files = [one for one in paths if one.suffix == ".h5ad" or is_means_table(one)]
+    files = [one for one in paths if one.suffix in SUFFIXES or is_means_table(one)]
     if files and len(files) < len(paths):
         other = next(one for one in paths if one not in files)
         raise UsageError(f"{files[0]} is a prediction file and {other} is not: give prediction files, or run folders")
@@ -52,7 +53,7 @@ def model_names(paths: Sequence[Path]) -> list[str]:
     names = [f"{one.resolve().parent.name}-{one.stem}" if stems.count(one.stem) > 1 else one.stem for one in paths]
     if len(set(names)) < len(names):
         raise UsageError("two prediction files have one name and stand in folders of one name: rename one")
-    names = [f"{one}-file" if one in {*REFERENCES, *MODELS} else one for one in names]
+    names = [f"{one}-file" if one in {*REFERENCES, *BASELINES} else one for one in names]
     for one in names:
         check_name(one)
     return names

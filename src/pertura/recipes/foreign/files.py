@@ -17,7 +17,7 @@ from pertura.data.labelled_file import TRUTH, layer_of_file
 from pertura.data.means_table import MeansTable, is_means_table, read_means
 from pertura.data.predictions import is_prediction_file, read_predictions
 from pertura.data.splits.files import read_split
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES
 from pertura.recipes.foreign.checks import Side, check_genes, check_sides
 from pertura.recipes.foreign.template import explained
 from pertura.recipes.recipe import names_a_folder
@@ -92,7 +92,7 @@ def check_name(name: str | None) -> None:
     """Raise where a name cannot become a folder, or is that of a reference."""
     if name is not None and not names_a_folder(name):
         raise UsageError(f"--name {name!r} cannot be the name of a folder")
-    if name in {*REFERENCES, *MODELS}:
+    if name in {*REFERENCES, *BASELINES}:
         raise UsageError(f"--name {name} is what a reference is called; choose another")
 
 

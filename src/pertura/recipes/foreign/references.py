@@ -13,7 +13,7 @@ from pertura.core.prediction import Prediction, Provenance
 from pertura.core.seeds import generator
 from pertura.core.split import ControlPartition, Split
 from pertura.evaluation.observed import Observed
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES
 from pertura.prediction.emit import control_shift, draw
 
 MOST_VALUES = 1 << 28
@@ -71,7 +71,7 @@ def baselines(train: Train, cells: Cells, split: Split, asked: Sequence[Conditio
     """
     seen = train.split.visible(train.cells.with_genes(cells.genes))
     made = []
-    for name, entry in MODELS.items():
+    for name, entry in BASELINES.items():
         if name == "no-change":
             continue
         model = entry.build(None)

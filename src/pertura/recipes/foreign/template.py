@@ -19,6 +19,7 @@ from pertura.data.conventions import MODE_COLUMNS, known
 from pertura.data.elements import read_element
 from pertura.data.labelled import Labelled
 from pertura.data.labelled_file import LabelColumns, open_labelled
+from pertura.data.stores import names_in, opened
 
 FORMAT = "pertura-template"
 FORMAT_VERSION = 1
@@ -53,8 +54,8 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _is_template(path: Path) -> bool:
-    with h5py.File(path, "r") as file:
-        return isinstance(file.get("uns"), h5py.Group) and FORMAT in file["uns"]
+    with opened(path) as file:
+        return FORMAT in names_in(file.get("uns"))
 
 
 def write_template(observed: Path, out: Path, columns: LabelColumns, wanted: Sequence[str], controls: Rows) -> Skeleton:
@@ -64,7 +65,7 @@ def write_template(observed: Path, out: Path, columns: LabelColumns, wanted: Seq
     """
     cells = open_labelled(observed, columns)
     rows = np.concatenate([cells.cells.rows_of(one) for one in wanted] + [controls])
-    with h5py.File(observed, "r") as file:
+    with opened(observed) as file:
         obs: pd.DataFrame = read_element(file["obs"])
     kept = [one for one in _columns(columns, cells.column) if one in obs.columns]
     empty = len(rows) - len(controls)

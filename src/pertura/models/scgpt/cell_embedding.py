@@ -27,6 +27,8 @@ class Embedding:
     vectors: Float[np.ndarray, "cells width"]
     unknown: tuple[str, ...]
     silent: Int[np.ndarray, " silent"]
+    shortened: int = 0
+    """How many cells express more genes than fit, so that some were chosen."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class EmbedOptions:
     batch: int = 64
     longest: int = LONGEST
     bins: int = 51
+    pad_value: float = PAD_VALUE
+    """The value of the class token and of padding."""
     seed: int = 0
     device: str = "cpu"
 
@@ -63,15 +67,19 @@ def embed(
             remedy="name genes by symbol, or give the column of var that does",
         )
     tokens = np.asarray(vocab.ids_of(np.asarray(genes)[known].tolist()), dtype=np.int64)
+    by_token = np.argsort(tokens, kind="stable")  # the order of the genes must not decide what is drawn
+    columns, tokens = np.flatnonzero(known)[by_token], tokens[by_token]
     vectors = np.full((len(ids), network.config.width), np.nan, dtype=np.float32)
     silent: list[int] = []
+    shortened = 0
     network = network.to(how.device).eval()
     for start in range(0, len(ids), how.batch):
         rows = np.arange(start, min(start + how.batch, len(ids)))
-        values = dense(expression.rows(rows))[:, known]
-        cells = [sequence(one, tokens, cls_id=vocab.ids["<cls>"], cls_value=PAD_VALUE) for one in values]
+        values = _expressed(dense(expression.rows(rows))[:, columns])
+        cells = [sequence(one, tokens, cls_id=vocab.ids["<cls>"], cls_value=how.pad_value) for one in values]
         told = np.asarray([len(one.ids) > 1 for one in cells])
         silent += rows[~told].tolist()
+        shortened += sum(len(one.ids) > how.longest for one in cells)
         if told.any():
             batch = _batch(
                 [one for one in cells if len(one.ids) > 1], [str(ids[row]) for row in rows[told]], vocab, how
@@ -80,12 +88,21 @@ def embed(
         if progress is not None:
             progress(len(rows))
     unknown = tuple(gene for gene, there in zip(genes, known, strict=True) if not there)
-    return Embedding(vectors, unknown, np.asarray(silent, dtype=np.int64))
+    return Embedding(vectors, unknown, np.asarray(silent, dtype=np.int64), shortened)
+
+
+def _expressed(values: Float[np.ndarray, "cells genes"]) -> Float[np.ndarray, "cells genes"]:
+    """Return values that may be expression; scaled data have values below zero, and no gene that is silent."""
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise BadDataError(
+            "values below zero, or none at all (NaN)", place="X", remedy="give counts or log-normalised values"
+        )
+    return values
 
 
 def _batch(cells: list[CellTokens], ids: list[str], vocab: Vocab, how: EmbedOptions) -> TokenBatch:
     rngs = [generator(how.seed, "scgpt tokens", one) for one in ids]
-    return collated(cells, rngs, bins=how.bins, longest=how.longest, pad_id=vocab.ids["<pad>"])
+    return collated(cells, rngs, bins=how.bins, longest=how.longest, pad_id=vocab.ids["<pad>"], pad_value=how.pad_value)
 
 
 def _vectors(network: ScGPTNetwork, batch: TokenBatch, device: str) -> Float[np.ndarray, "cells width"]:

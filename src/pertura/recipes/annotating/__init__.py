@@ -1,0 +1,1 @@
+"""What `pertura annotate` does: reads and checks, compares strategies, labels, writes and reports."""

@@ -1,0 +1,1 @@
+"""Screens for the next perturbation: reading runs, ranking in blocks, back-tests, files and the page."""
