@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pertura.data.pseudobulk import training_pseudobulk
     from pertura.data.whole_file import to_anndata
     from pertura.evaluation.observed import observe
-    from pertura.prediction.predict import predict
+    from pertura.recipes.annotating.in_python import Annotation, annotate
     from pertura.recipes.foreign.in_python import Evaluation, PerturaWarning, evaluate
+    from pertura.recipes.predicting.in_python import Predicted, predict
+    from pertura.recipes.screening_run.in_python import Screening, screen
 
 __version__ = "0.1.0"
 
@@ -31,25 +33,32 @@ _HOMES = {
     "data.pseudobulk": ("training_pseudobulk",),
     "data.whole_file": ("to_anndata",),
     "evaluation.observed": ("observe",),
-    "prediction.predict": ("predict",),
+    "recipes.annotating.in_python": ("Annotation", "annotate"),
     "recipes.foreign.in_python": ("Evaluation", "PerturaWarning", "evaluate"),
+    "recipes.screening_run.in_python": ("Screening", "screen"),
+    "recipes.predicting.in_python": ("Predicted", "predict"),
 }
 
 __all__ = [
+    "Annotation",
     "Cells",
     "Condition",
     "Evaluation",
     "PerturaWarning",
     "Perturbation",
     "PerturbationModel",
+    "Predicted",
     "Prediction",
     "Provenance",
+    "Screening",
     "Split",
+    "annotate",
     "cells_from_anndata",
     "evaluate",
     "observe",
     "open_cells",
     "predict",
+    "screen",
     "to_anndata",
     "training_pseudobulk",
 ]

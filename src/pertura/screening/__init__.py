@@ -1,1 +1,1 @@
-"""Which perturbation to run next: goals, candidates, rankings, and whether they would have worked."""
+"""Which perturbation to try next: goals, candidates, rankings with trust, back-tests, batches and power."""
