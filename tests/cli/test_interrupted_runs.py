@@ -80,10 +80,10 @@ def test_stopped_while_predicting_it_says_how_to_go_on_and_does(recipe, undistur
 @pytest.mark.parametrize(
     ("sign", "stage"),
     [
-        (signal.SIGINT, "fitting additive"),
+        pytest.param(signal.SIGINT, "fitting additive", marks=pytest.mark.proof),
         (signal.SIGTERM, "scoring additive"),
-        (signal.SIGINT, "writing the report"),
-        (signal.SIGTERM, "reading"),
+        pytest.param(signal.SIGINT, "writing the report", marks=pytest.mark.proof),
+        pytest.param(signal.SIGTERM, "reading", marks=pytest.mark.proof),
     ],
 )
 def test_a_stopped_run_says_how_to_go_on_and_does(sign, stage, recipe, whole, tmp_path):
@@ -114,7 +114,7 @@ def test_stopped_before_anything_was_written_it_says_so(recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize("moment", [0, *(pytest.param(moment, marks=pytest.mark.proof) for moment in range(1, 20))])
 def test_killed_at_a_random_moment_it_is_finished_the_same(moment, recipe, whole, tmp_path):
     """Some moments fall into starting Python, most into the run, some into the report."""
     process = started(recipe, tmp_path / "run")

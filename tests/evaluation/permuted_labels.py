@@ -44,7 +44,9 @@ def permuted(cells, seed):
     return replace(cells, codes=codes)
 
 
-def judged(cells, rule, seed, *, models=tuple(BASELINES), shared=False, effort=EFFORT, metrics=None) -> Iterator[Judged]:
+def judged(
+    cells, rule, seed, *, models=tuple(BASELINES), shared=False, effort=EFFORT, metrics=None
+) -> Iterator[Judged]:
     """Fit on permuted labels, predict, score; what is undefined for all conditions says nothing."""
     name, options = rule
     mixed = permuted(cells, seed)

@@ -14,7 +14,7 @@ from pertura.core.errors import BadDataError, UsageError
 from pertura.data.labelled_file import open_labelled
 from pertura.evaluation.compatible.profile import Options
 from pertura.evaluation.compatible.table import COMPATIBLE
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES
 from pertura.recipes.foreign.asked import Asked
 from pertura.recipes.foreign.compatible import ask_files
 from pertura.recipes.foreign.compatible_files import prefix_of, write_answers
@@ -203,7 +203,7 @@ def test_train_cells_bring_every_baseline_and_the_judged_are_withheld(files, tmp
     asked = Asked("cell-eval-0.8/pds", effort="less", threads=1)
     answer = ask_files(Files(tmp_path / "p.h5ad", tmp_path / "o.h5ad", files.observed), Reading(), asked)[0]
     row = answer.worth.metrics[0]
-    assert set(row.references) == {*REFERENCES, *MODELS}
+    assert set(row.references) == {*REFERENCES, *BASELINES}
     assert any("3 conditions of the train cells are judged and were not shown" in text for text in answer.warnings)
     assert all(np.isfinite(value) for value in row.references.values())
 

@@ -8,7 +8,7 @@ import pytest
 
 from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.evaluation.files import read_scores
-from pertura.models.table import MODELS
+from pertura.models.table import BASELINES
 from pertura.recipes.foreign.asked import Asked
 from pertura.recipes.foreign.evaluating import evaluate_files
 from pertura.recipes.foreign.files import Files, Reading
@@ -92,7 +92,7 @@ def test_train_cells_bring_every_baseline_without_what_is_judged(observed, tmp_p
     tested = sorted(set(labels) - {"non-targeting"})[:2]
     test = altered(observed, tmp_path, lambda cells: cells[labels.isin([*tested, "non-targeting"]).to_numpy()])
     made = evaluate_files(Files(test, test, observed, name="mine"), Reading(), tmp_path / "out", asked=QUICK)
-    assert {one.model for one in made.comparison.scores} == {"mine", *REFERENCES, *MODELS}
+    assert {one.model for one in made.comparison.scores} == {"mine", *REFERENCES, *BASELINES}
     told = " | ".join(made.warnings)
     assert f"{len(tested)} conditions of the train cells are judged and were not shown" in told
     assert "20 control cells of the train cells serve the observed changes and were not shown" in told

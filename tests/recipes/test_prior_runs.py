@@ -79,7 +79,7 @@ def known(knowing, tmp_path_factory):
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("magic+go-c", "magic takes no prior; ridge and nearest-neighbours do"),
+        ("magic+go-c", "magic takes no prior; ridge, nearest-neighbours, scgpt"),
         ("train-mean+go-c", "train-mean takes no prior"),
         ("ridge+magic", "no prior 'magic'; there are ncbi, uniprot, "),
         ("ridge+go-c~magic1", "a control is written ~randomSEED or ~permutedSEED"),

@@ -37,6 +37,9 @@ class Heard:
     def stage(self, text, done, total):
         self.stages.append((text, done, total))
 
+    def detail(self, text):
+        pass
+
     def note(self, text):
         self.notes.append(text)
 

@@ -26,7 +26,7 @@ def test_a_context_is_held_out_with_its_controls_seen_or_not(controls, lines, tm
     (screen,) = run(small_recipe(lines, options=options, **HELD_OUT), tmp_path)
     assert {one.context for one in screen.observed.conditions} == {"line-b"}
     assert screen.split.unseen == (frozenset({"line-b"}) if controls == "unseen" else frozenset())
-    seen = screen.training["perturbation-mean"]["cells_seen"]
+    seen = screen.taught["perturbation-mean"].cells_seen
     here, there = (len(screen.split.controls[name].model) for name in ("line-b", "line-a"))
     perturbed = sum(len(screen.cells.rows_of(one)) for one in screen.split.train | screen.split.valid)
     assert seen == perturbed + there + (here if controls == "seen" else 0)
