@@ -39,6 +39,9 @@ def split(
     folds: Annotated[int | None, typer.Option(help="How many folds.")] = None,
     fold: Annotated[int | None, typer.Option(help="Which of them is test, from 0.")] = None,
     valid_fraction: Annotated[float | None, typer.Option(help="Share of the other perturbations to choose by.")] = None,
+    judge_controls: Annotated[
+        int | None, typer.Option(help="Control cells of each context kept from models; else half of them.", min=1)
+    ] = None,
     shared_controls: Annotated[
         bool, typer.Option("--shared-controls", help="One control pool for both sides. Inflates scores.")
     ] = False,
@@ -61,6 +64,7 @@ def split(
         "folds": folds,
         "fold": fold,
         "valid_fraction": valid_fraction,
+        "judge_controls": judge_controls,
     }
     options = {name: one for name, one in given.items() if one is not None}
     foreign = Foreign(file, from_column, overlap, dataset)

@@ -168,9 +168,7 @@ class _Layout:
         return [sides[str(i)] if one.is_control else "" for i, one in zip(ids, conditions, strict=True)]
 
 
-def _write_matrix(
-    file: h5py.File, place: str, layout: _Layout, parts: Iterable[Float[np.ndarray, "cells genes"]]
-) -> int:
+def _write_matrix(file: h5py.File, place: str, layout: _Layout, parts: Iterable[Float[np.ndarray, "_ genes"]]) -> int:
     """Write parts one below the other; return how many values were negative and became zero."""
     shape = (len(layout.rows), len(layout.cells.genes))
     chunks = tuple(max(min(have, most), 1) for have, most in zip(shape, CHUNK, strict=True))

@@ -35,7 +35,7 @@ def log_profile(counts: Float[np.ndarray, "conditions genes"], total: float) -> 
 
 
 def jackknife_noise(
-    blocks: Iterable[Float[np.ndarray, "cells genes"]], counts: Float[np.ndarray, " genes"], cells: int, total: float
+    blocks: Iterable[Float[np.ndarray, "_ genes"]], counts: Float[np.ndarray, " genes"], cells: int, total: float
 ) -> float:
     """Return the jackknife estimate of the squared error of a `log_profile`, summed over genes.
 
