@@ -44,7 +44,7 @@ def test_probe_head_and_adapters_use_what_was_pretrained():
     assert {one.verdict for one in against_linear} <= {"better", "worse", "not told apart"}
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_head_uses_what_was_pretrained_in_a_few_steps():
     plan = FoldPlan(5, 1)
     pretrained = scores(pretrained_base(300, cells=1000), ("head",), 120, plan)

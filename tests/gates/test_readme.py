@@ -52,7 +52,7 @@ def test_the_commands_run_in_order(tmp_path):
     from pertura.data.datasets.simulate import write_simulation
     from pertura.data.datasets.simulation import norman_like
 
-    config = norman_like(genes=60, targets=12, pairs=12, cells_per_condition=30, controls_per_line=100)
+    config = norman_like(genes=40, targets=10, pairs=8, cells_per_condition=24, controls_per_line=80)
     write_simulation(config, tmp_path / "screen.h5ad", seed=0)
     predicted_beside(tmp_path / "screen.h5ad")
     (tmp_path / "mypackage.py").write_text(next(body for kind, body in BLOCKS if kind == "python"))

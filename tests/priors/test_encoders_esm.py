@@ -235,7 +235,7 @@ sys.stdout.buffer.write(made.encode(sys.argv[4:]).tobytes())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_process_that_was_killed_goes_on_with_the_same_bytes(model, tmp_path):
     sequences = proteins([70, 5, 24, 25, 130, 24, 6, 6])
 

@@ -131,11 +131,19 @@ def check(margins, nothing, *, median, share):
     assert 0.3 < (nothing > 0).mean() < 0.6
 
 
+TEXTS = [("ncbi", 0.02, 0.85), ("uniprot", 0.03, 0.9), ("ncbi+uniprot", 0.04, 0.95)]
+QUICKEST = {("ncbi", "C"), ("uniprot", "F")}
+
+
+def of_every_branch():
+    for source, median, share in TEXTS:
+        for branch in "PCF":
+            marks = () if (source, branch) in QUICKEST else (pytest.mark.proof,)
+            yield pytest.param(source, median, share, branch, marks=marks)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("branch", ["P", "C", "F"])
-@pytest.mark.parametrize(
-    ("source", "median", "share"), [("ncbi", 0.02, 0.85), ("uniprot", 0.03, 0.9), ("ncbi+uniprot", 0.04, 0.95)]
-)
+@pytest.mark.parametrize(("source", "median", "share", "branch"), of_every_branch())
 def test_genes_of_a_held_out_term_are_close_in_a_text_prior(source, branch, median, share):
     prior = built(source)
     shuffled = GenePrior("permuted", prior.genes, permuted(prior).table, prior.facts)
@@ -150,7 +158,13 @@ def test_families_are_close_in_the_prior_of_components():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "median", "share"),
-    [("go-c", 0.3, 0.9), ("go-f", 0.5, 0.95), ("go-p", 0.25, 0.95), ("go-all", 0.35, 0.95), ("protein", 0.05, 0.75)],
+    [
+        ("go-c", 0.3, 0.9),
+        ("go-f", 0.5, 0.95),
+        ("go-p", 0.25, 0.95),
+        pytest.param("go-all", 0.35, 0.95, marks=pytest.mark.proof),
+        pytest.param("protein", 0.05, 0.75, marks=pytest.mark.proof),
+    ],
 )
 def test_families_are_close_in_every_prior_of_terms_or_sequences(source, median, share):
     prior = built(source)

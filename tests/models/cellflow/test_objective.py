@@ -198,7 +198,14 @@ def test_a_flow_between_gaussians_soon_finds_the_mean(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["independent", "sinkhorn", "from noise"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "independent",
+        pytest.param("sinkhorn", marks=pytest.mark.proof),
+        pytest.param("from noise", marks=pytest.mark.proof),
+    ],
+)
 def test_a_flow_between_gaussians_recovers_mean_and_covariance(tmp_path, kind):
     options = PLAIN if kind == "from noise" else replace(PLAIN, coupling=CouplingOptions(kind=kind))
     if kind == "from noise":

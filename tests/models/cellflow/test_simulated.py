@@ -79,7 +79,7 @@ def test_a_short_training_is_already_nearer_than_the_train_mean():
         assert difference(flow, mean, "energy_distance", stratum).value > 0
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_unseen_pairs_and_unseen_singles_are_nearer_than_the_train_mean_beyond_chance():
     mean, flow = judged(0, debug(), targets=60, pairs=50, cells=40)
     assert not flow.fallbacks
