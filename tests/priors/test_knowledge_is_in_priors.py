@@ -143,7 +143,7 @@ def of_every_branch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "median", "share", "branch"), of_every_branch())
+@pytest.mark.parametrize(("source", "median", "share", "branch"), list(of_every_branch()))
 def test_genes_of_a_held_out_term_are_close_in_a_text_prior(source, branch, median, share):
     prior = built(source)
     shuffled = GenePrior("permuted", prior.genes, permuted(prior).table, prior.facts)
