@@ -1,5 +1,6 @@
 """Counts to logarithms, with size factors from all genes of a cell."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,7 +59,7 @@ def log_normalise(cells: Cells, *, target_sum: float = 1e4) -> Cells:
     scale = Scale(
         "lognormalised",
         target_sum=float(target_sum),
-        log_base=float(np.e),
+        log_base=math.e,
         whole_transcriptome=True,
         evidence=f"normalised here from counts to {target_sum:,.6g} per cell, natural logarithm",
     )

@@ -1,5 +1,6 @@
 """Recognises the scale of expression from the numbers themselves: counts, or logarithms with base and target sum."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from pertura.core.seeds import shuffled
 from pertura.data.conventions import LIBRARY_COLUMNS, LIBRARY_PREFIX, NONE, nearest
 
 SAMPLE_CELLS = 512
-BASES: Mapping[str, float] = {"e": float(np.e), "2": 2.0, "10": 10.0}
+BASES: Mapping[str, float] = {"e": math.e, "2": 2.0, "10": 10.0}
 WHOLE_GENES = 10_000
 """A matrix of at least so many genes holds nearly all counts of its cells; a smaller one is a panel."""
 EQUAL = 1e-3
@@ -162,7 +163,7 @@ def _base(
         return equal[0]
     if log1p is not None:
         stated = log1p.get("base")
-        base = next((name for name, value in BASES.items() if np.isclose(float(str(stated or np.e)), value)), None)
+        base = next((name for name, value in BASES.items() if np.isclose(float(str(stated or math.e)), value)), None)
         said.append(f"base {base or stated}: uns['log1p'] says so")
         return base
     said.append("base not known")

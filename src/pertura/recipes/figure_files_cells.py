@@ -1,5 +1,6 @@
 """Figures of predicted beside observed cells: the genes that changed most, and changes gene by gene."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +92,7 @@ def unit(scale: Scale) -> str:
     """Return what a number of this scale is, in words short enough for an axis."""
     if scale.kind == "counts":
         return "counts"
-    logarithm = {float(np.e): "ln", 2.0: "log2", 10.0: "log10"}.get(scale.log_base or 0.0, "log")
+    logarithm = {math.e: "ln", 2.0: "log2", 10.0: "log10"}.get(scale.log_base or 0.0, "log")
     if not scale.target_sum:
         return f"{logarithm}-normalised"
     whole = float(scale.target_sum).is_integer()

@@ -5,6 +5,7 @@ Arrays: `counts_data`, `counts_indices`, `counts_indptr` (CSR), `library_sizes` 
 `ids`, `genes`, and `format` = `pertura-compact 1`.
 """
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -61,7 +62,7 @@ def _cells(content: dict[str, np.ndarray], mode: Mode, name: str, notes: tuple[s
         scale=Scale(
             "lognormalised",
             TARGET_SUM,
-            float(np.e),
+            math.e,
             whole_transcriptome=True,
             evidence="log1p of bundled counts scaled to 1e4 by the totals of all genes kept by the source",
         ),

@@ -1,5 +1,6 @@
 """Screens whose condition means are exact: for the laws that a simple model must fulfil to the last digit."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -68,7 +69,7 @@ def _screen(
         ids=np.asarray([f"{one.label}-{i:04d}" for one in means for i in range(cells)]),
         conditions=tuple(means),
         codes=np.repeat(np.arange(len(means)), cells),
-        scale=Scale("lognormalised", 1e4, float(np.e), whole_transcriptome=True, evidence="simulated"),
+        scale=Scale("lognormalised", 1e4, math.e, whole_transcriptome=True, evidence="simulated"),
         name=name,
     )
     return Simulation(measured, Truth(genes, dict(deltas), means.__getitem__, "expression"))

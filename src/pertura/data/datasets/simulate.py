@@ -1,5 +1,6 @@
 """Screens with known truth: Norman-like and Replogle-like, in memory or in blocks on disk."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class _Screen:
         plan, labels = self.plan, self.labels()
         evidence = "simulated: library sizes count the molecules of all genes"
         is_counts = plan.config.output == "counts"
-        logged = Scale("lognormalised", TARGET_SUM, float(np.e), whole_transcriptome=True, evidence=evidence)
+        logged = Scale("lognormalised", TARGET_SUM, math.e, whole_transcriptome=True, evidence=evidence)
         return Cells(
             expression=InMemory(matrix),
             genes=plan.panel,

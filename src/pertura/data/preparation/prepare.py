@@ -1,5 +1,6 @@
 """Prepares a screen: one scale, the variable and the perturbed genes, and an account of it."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -270,7 +271,7 @@ def _var(material: Material, panel: _Panel, split: Split | None) -> pd.DataFrame
 
 
 def _uns(narrowed: _Narrowed, account: Account) -> dict[str, object]:
-    return {**narrowed.material.uns, "log1p": {"base": float(np.e)}, PLACE: account.as_json()}
+    return {**narrowed.material.uns, "log1p": {"base": math.e}, PLACE: account.as_json()}
 
 
 def _account(

@@ -1,5 +1,6 @@
 """Natural logarithms on one target sum, from counts, from other logarithms, or as they are; and the counts beside."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -163,11 +164,11 @@ def _from_counts(cells: Cells, counts: Expression, target_sum: float, place: str
 
 def _from_logs(material: Material, target_sum: float) -> Scaled:
     cells = material.cells
-    base, known = float(cells.scale.log_base or np.e), cells.scale.target_sum
+    base, known = float(cells.scale.log_base or math.e), cells.scale.target_sum
     factor = target_sum / known if known else 1.0
-    as_it_is = bool(np.isclose(base, np.e) and np.isclose(factor, 1.0))
+    as_it_is = bool(np.isclose(base, math.e) and np.isclose(factor, 1.0))
     said = f"as the file was normalised ({known:,.6g} per cell)" if known else "as the file was normalised"
-    scale = replace(cells.scale, log_base=float(np.e), target_sum=target_sum if known else None)
+    scale = replace(cells.scale, log_base=math.e, target_sum=target_sum if known else None)
     logs = cells.expression if as_it_is else Relogged(cells.expression, float(np.log(base)), factor)
     made = replace(cells, expression=logs, scale=scale)
     if material.counts is not None:

@@ -1,5 +1,6 @@
 """Both sides are looked at before anything is judged: what would make a number wrong is refused, what may is said."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ EQUAL = 1e-3
 """Relative spread below which the totals of cells count as equal."""
 FAR = 3.0
 """Totals that differ by more than this factor are not on one scale."""
-LOG_BASES = (float(np.e), 2.0, 10.0)
+LOG_BASES = (math.e, 2.0, 10.0)
 NAMED = 6
 
 

@@ -1,5 +1,6 @@
 """What a model says of every gene under one perturbation, ranked: means, fold changes, and what stands beside them."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class GeneSummary:
         """
         if self.scale.kind == "counts":
             return np.log2((np.maximum(mean, 0.0) + 1) / (self.control + 1))
-        return (mean - self.control) * float(np.log(self.scale.log_base or np.e)) / LN2
+        return (mean - self.control) * float(np.log(self.scale.log_base or math.e)) / LN2
 
     @property
     def order(self) -> Int[np.ndarray, " genes"]:
