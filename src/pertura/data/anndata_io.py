@@ -210,11 +210,7 @@ def _tally(expression: Expression) -> Tally:
     tally = Tally(cells, genes)
     for start in range(0, cells, BLOCK_CELLS):
         block = expression.rows(np.arange(start, min(start + BLOCK_CELLS, cells)))
-        if isinstance(block, np.ndarray):
-            tally.add_dense(block, start)
-        else:
-            rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
-            tally.add_entries(rows, block.indices.astype(np.int64), block.data)
+        tally.add(block, start)
     return tally
 
 

@@ -287,11 +287,7 @@ def _whole(expression: Expression, place: str, genes: Sequence[str], ids: Shaped
         block = expression.rows(np.arange(start, min(start + BLOCK_CELLS, cells)))
         if block.dtype.kind not in "iuf":
             raise BadDataError(f"is not a table of numbers ({block.dtype})", place=place)
-        if isinstance(block, np.ndarray):
-            tally.add_dense(block, start)
-        else:
-            rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + start
-            tally.add_entries(rows, block.indices.astype(np.int64), block.data)
+        tally.add(block, start)
     try:
         tally.refuse(ids, np.asarray(genes, dtype=object))
     except Refusal as refusal:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int, Num, Shaped
 
 CENTRED = 0.05
@@ -50,6 +51,14 @@ class Tally:
         exact = block.astype(np.float64, copy=False)
         self.sums += exact.sum(axis=0)
         self.squares += np.einsum("ij,ij->j", exact, exact)
+
+    def add(self, block: Num[np.ndarray, "cells genes"] | sp.csr_matrix, first_row: int) -> None:
+        """Count a block of whole rows, dense or CSR, that begins at `first_row`."""
+        if isinstance(block, np.ndarray):
+            self.add_dense(block, first_row)
+        else:
+            rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)) + first_row
+            self.add_entries(rows, block.indices.astype(np.int64), block.data)
 
     def add_entries(
         self, rows: Int[np.ndarray, " entries"], columns: Int[np.ndarray, " entries"], data: Num[np.ndarray, " entries"]

@@ -75,6 +75,13 @@ def read_weights(folder: Path, header: Mapping[str, Any]) -> dict[str, Shaped[np
         raise _broken(path, str(error)) from error
 
 
+def read_model(folder: Path, read: Callable[[Mapping[str, Any], Arrays], Read]) -> Read:
+    """Return what `read` makes of header and arrays that `write_model` wrote; altered files raise `BadDataError`."""
+    header = read_header(folder)
+    arrays = read_weights(folder, header)
+    return interpreted(folder, lambda: read(header, arrays))
+
+
 def interpreted(folder: Path, read: Callable[[], Read]) -> Read:
     """Return what `read` makes of a folder's content; content of another shape raises `BadDataError`."""
     try:

@@ -115,9 +115,7 @@ class Baseline:
     @classmethod
     def load(cls, folder: Path) -> "Baseline":
         """Return the baseline that `save` wrote; altered or damaged files raise `BadDataError`."""
-        header = storage.read_header(folder)
-        arrays = storage.read_weights(folder, header)
-        return storage.interpreted(folder, lambda: cls._read(header, arrays))
+        return storage.read_model(folder, cls._read)
 
     @cached_property
     def checkpoint(self) -> str:

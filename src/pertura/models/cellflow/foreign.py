@@ -160,6 +160,7 @@ def _read(saved: Any, walk: _Walk, compat: Compat | None) -> ForeignCellFlow:
     group = next(iter(columns), "")
     sets = _sets(entry(data, "perturbation_idx_to_covariates"), len(listed(columns[group])) if columns else 0)
     space, missing = _space(entry(saved, "_adata"))
+    deviation, untold = _deviation(solver)
     vectors = _vectors(saved, manager, group, walk) or _trained_vectors(sets, conditions.get(group))
     return ForeignCellFlow(
         network=network,
@@ -169,8 +170,8 @@ def _read(saved: Any, walk: _Walk, compat: Compat | None) -> ForeignCellFlow:
         vectors=vectors,
         trained=tuple(sets.values()),
         cells=int((array(entry(data, "perturbation_covariates_mask")) >= 0).sum()),
-        deviation=_deviation(solver),
-        remarks=(*network.remarks, *missing),
+        deviation=deviation,
+        remarks=(*network.remarks, *missing, *untold),
     )
 
 
@@ -227,11 +228,12 @@ def _params(value: Any, walk: _Walk, before: str = "", depth: int = 0) -> dict[s
     return found
 
 
-def _deviation(solver: Any) -> float:
+def _deviation(solver: Any) -> tuple[float, tuple[str, ...]]:
+    """Return the noise of the path, and a remark where the file does not tell it; only a training uses it."""
     try:
-        return float(entry(entry(solver, "probability_path"), "sigma"))
+        return float(entry(entry(solver, "probability_path"), "sigma")), ()
     except (LackingError, TypeError, ValueError):
-        return 0.0
+        return 0.0, ("the noise of its path is not told: a further training would have none",)
 
 
 def _sets(value: Any, columns: int) -> dict[int, tuple[str, ...]]:

@@ -1,8 +1,6 @@
 """CellFlow as a perturbation model: control cells flow to where the perturbation leads them."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +34,7 @@ from pertura.priors.prior import GenePrior
 from pertura.training.loop import Loop, Watch
 from pertura.training.precision import placed, placed_for_asking
 from pertura.training.record import TrainingRecord
+from pertura.training.workspace import workplace
 
 OPTIONS: TypeAdapter[CellFlowOptions] = TypeAdapter(CellFlowOptions)
 
@@ -107,7 +106,7 @@ class CellFlow:
         valid = tuple(one for one in seen.perturbed if one in split.valid and len(seen.control_rows(one.context)))
         look = Look.at(flowing, seen, points, valid) if valid else None
         how = training if valid else replace(training, patience=None)
-        with _folder(self.workspace) as folder:
+        with workplace(self.workspace) as folder:
             objective = FlowObjective(flowing.network, self.options)
             record = Loop(objective, feed, how, folder, seed, look, self.watch).run()
         flowing.network.eval()
@@ -145,9 +144,7 @@ class CellFlow:
     @classmethod
     def load(cls, folder: Path) -> "CellFlow":
         """Return the model that `save` wrote; altered or damaged files raise `BadDataError`."""
-        header = storage.read_header(folder)
-        arrays = storage.read_weights(folder, header)
-        return storage.interpreted(folder, lambda: cls._read(header, arrays))
+        return storage.read_model(folder, cls._read)
 
     @classmethod
     def holding(cls, options: CellFlowOptions, trained: Trained) -> "CellFlow":
@@ -273,13 +270,3 @@ def _unrepresented(flowing: Flowing, condition: Condition) -> str:
     if contexts is not None and contexts.kind == "label" and condition.context not in contexts.names:
         parts.append(f"context {condition.context} was not seen in train: the network is not told of it")
     return "; ".join(parts)
-
-
-@contextmanager
-def _folder(workspace: Path | None) -> Iterator[Path]:
-    """Yield where a training is kept: for good, or only while it runs."""
-    if workspace is not None:
-        yield workspace
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)

@@ -1,8 +1,6 @@
 """scGPT as a perturbation model: a control cell and flags in, the perturbed cell out."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +36,7 @@ from pertura.priors.prior import GenePrior
 from pertura.training.loop import Loop, Watch
 from pertura.training.precision import placed, placed_for_asking
 from pertura.training.record import TrainingRecord
+from pertura.training.workspace import workplace
 
 OPTIONS: TypeAdapter[ScGPTOptions] = TypeAdapter(ScGPTOptions)
 CONFIG: TypeAdapter[ScGPTConfig] = TypeAdapter(ScGPTConfig)
@@ -115,7 +114,7 @@ class ScGPT:
         valid = tuple(one for one in seen.perturbed if one in split.valid)
         options = training if valid else replace(training, patience=None)
         look = self._validation(seen, split, valid, Asking(network, panel, options, self.options.predict_batch))
-        with _folder(self.workspace) as folder:
+        with workplace(self.workspace) as folder:
             loop = Loop(ResponseObjective(network), feed, options, folder, seed, look if valid else None, self.watch)
             record = loop.run()
         modes = frozenset(mode for one in conditions for mode in one.perturbation.modes)
@@ -144,9 +143,7 @@ class ScGPT:
     @classmethod
     def load(cls, folder: Path) -> "ScGPT":
         """Return the model that `save` wrote; altered or damaged files raise `BadDataError`."""
-        header = storage.read_header(folder)
-        arrays = storage.read_weights(folder, header)
-        return storage.interpreted(folder, lambda: cls._read(header, arrays))
+        return storage.read_model(folder, cls._read)
 
     @property
     def checkpoint(self) -> str:
@@ -290,13 +287,3 @@ def _looked(
 
 def _few(cells: Cells, rows: Int[np.ndarray, " _"], most: int) -> Int[np.ndarray, " _"]:
     return rows[shuffled(cells.ids[rows], 0, "valid controls")[:most]]
-
-
-@contextmanager
-def _folder(workspace: Path | None) -> Iterator[Path]:
-    """Yield where a training is kept: for good, or only while it runs."""
-    if workspace is not None:
-        yield workspace
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)

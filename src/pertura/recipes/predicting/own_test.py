@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pertura.core.errors import PerturaError
+from pertura.core.errors import MissingError
 from pertura.core.perturbation import Condition
 from pertura.evaluation.evaluate import Scores
 from pertura.evaluation.files import read_scores
@@ -56,5 +56,5 @@ def _scores(run: Path | None, name: str) -> Scores | None:
         return None
     try:
         return read_scores(folder)
-    except PerturaError:
+    except MissingError:  # the run has not come so far; altered scores are an error
         return None

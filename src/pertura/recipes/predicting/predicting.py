@@ -184,9 +184,16 @@ def _asked(model: OpenedModel, controls: Cells, labels: Sequence[str], ask: Ask)
     beside = tuple(_beside(one, given, asked, ask.manner) for one in linear_baselines(model))
     checks = _checks(model, members[0], given, conditions, answers[0].fallbacks, facts)
     manners = manner_notes(members[0], given, ask.manner)
-    notes = [found.note, model.note, *given.notes, *manners, answers[0].provenance.versions.get("notes", "")]
+    lacking = [one for one in beside if isinstance(one, str)]
+    notes = [found.note, model.note, *given.notes, *manners, *lacking, answers[0].provenance.versions.get("notes", "")]
     return ModelAnswer(
-        model, given, conditions, answers, tuple(one for one in beside if one), checks, tuple(filter(None, notes))
+        model,
+        given,
+        conditions,
+        answers,
+        tuple(one for one in beside if isinstance(one, Beside)),
+        checks,
+        tuple(filter(None, notes)),
     )
 
 
@@ -199,13 +206,13 @@ def _panel(model: OpenedModel, controls: Cells) -> tuple[str, ...]:
     raise UsageError(f"{model.name} does not say on which genes it answers: give it a scope")
 
 
-def _beside(baseline: OpenedModel, given: Matched, conditions: Sequence[Condition], manner: Manner) -> Beside | None:
-    """A linear baseline's answer; none where it cannot be asked what the model can (a gene it does not know)."""
+def _beside(baseline: OpenedModel, given: Matched, conditions: Sequence[Condition], manner: Manner) -> Beside | str:
+    """A linear baseline's answer; why there is none where it cannot be asked what the model can."""
     try:
         member = baseline.asked(given.cells.genes, frozenset(), manner.device)[0]
         return Beside(baseline.name, answered(member, given, conditions, manner))
-    except PerturaError:
-        return None
+    except PerturaError as error:
+        return f"{baseline.name} does not stand beside: {error}"
 
 
 def _checks(

@@ -132,7 +132,8 @@ def setting_of(
     matrix = in_memory(mine)
     goal, told = _goal(asked, panel, matrix)
     unwanted, also = _unwanted(asked, panel, goal)
-    linear = _linear(members, cells, split)
+    linear, lacking = _linear(members, cells, split)
+    notes = (*notes, *lacking)
     if unwanted is None and asked.unwanted:
         notes = (*notes, also)
     elif also:
@@ -211,17 +212,17 @@ def _modes(member: Member, cells: Cells) -> frozenset[Mode]:
     return scope.modes if isinstance(scope, Scope) else cells.modes
 
 
-def _linear(members: tuple[Member, ...], cells: Cells, split: Split) -> Member | None:
-    """Ridge regression on the prior of the first member that has one, else on training PCA."""
+def _linear(members: tuple[Member, ...], cells: Cells, split: Split) -> tuple[Member | None, tuple[str, ...]]:
+    """Ridge regression on the prior of the first member that has one, else on training PCA; or why there is none."""
     prior = next((one.prior for one in members if one.prior is not None), None)
     fresh = (lambda: MODELS["ridge"].build(prior)) if prior is not None else (lambda: MODELS["ridge"].build(None))
     name = f"ridge on {prior.name}" if prior is not None else "ridge on training PCA"
     model = fresh()
     try:
         model.fit(cells, split, seed=0)
-    except BadDataError:
-        return None
-    return Member(name, model, fresh, prior)
+    except BadDataError as error:
+        return None, (f"no agreement with a linear model is told: {name} cannot be fitted ({error})",)
+    return Member(name, model, fresh, prior), ()
 
 
 def _together(runs: Sequence[Run]) -> None:
