@@ -86,8 +86,7 @@ class Ours:
         points = screen["X_pca"].astype(np.float32)
         self.feed = FlowFeed(self.cells, points, conditions, told, self.options, 0, self.device)
         self.objective = FlowObjective(self.network, self.options)
-        fused = self.device.startswith("cuda")
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=5e-5, fused=fused)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=5e-5, fused=True)
         self.controls = torch.from_numpy(points[self.cells.is_control]).to(self.device)
         self.asked = {"gene": torch.from_numpy(vectors[1:2]).to(self.device)}
 
@@ -182,7 +181,7 @@ def displacement(asked: argparse.Namespace) -> dict[str, float]:
     import torch
 
     ours = Ours(asked, cells=256)
-    optimiser = torch.optim.Adam(ours.network.parameters(), lr=5e-4)
+    optimiser = torch.optim.Adam(ours.network.parameters(), lr=5e-4, fused=True)
     for number in range(asked.train):
         ours.step(number)
         optimiser.step()

@@ -15,14 +15,14 @@ def compare(
     what: Annotated[
         list[Path],
         typer.Argument(
-            help="Run folders, folders of `pertura evaluate`, or prediction files (.h5ad, .csv, .parquet).",
+            help="Run folders, folders of `pertura evaluate`, or prediction files (.h5ad, .zarr, .csv, .parquet).",
             metavar="RUN|FILE...",
         ),
     ],
     *,
-    observed: Annotated[Path | None, typer.Option(help="For prediction files: observed cells (.h5ad).")] = None,
+    observed: Annotated[Path | None, typer.Option(help="For prediction files: observed cells (.h5ad, .zarr).")] = None,
     train: Annotated[
-        Path | None, typer.Option(help="For prediction files: train cells (.h5ad) to fit baselines on.")
+        Path | None, typer.Option(help="For prediction files: train cells (.h5ad, .zarr) to fit baselines on.")
     ] = None,
     split: Annotated[Path | None, typer.Option(help="For prediction files: a split.json with strata.")] = None,
     perturbation_column: Annotated[str | None, typer.Option(help="Column of obs that names the perturbation.")] = None,

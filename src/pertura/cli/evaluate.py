@@ -19,13 +19,14 @@ def evaluate(
     predicted: Annotated[
         Path | None,
         typer.Option(
-            help="Predicted cells (.h5ad), of any model, or a table of means (.csv, .tsv, .parquet). "
+            help="Predicted cells (.h5ad, .zarr), of any model, or a table of means (.csv, .tsv, .parquet). "
             "A layer `truth` in it may hold the observed cells."
         ),
     ] = None,
-    observed: Annotated[Path | None, typer.Option(help="Observed cells (.h5ad), controls included.")] = None,
+    observed: Annotated[Path | None, typer.Option(help="Observed cells (.h5ad, .zarr), controls included.")] = None,
     train: Annotated[
-        Path | None, typer.Option(help="Train cells (.h5ad): baselines are fitted on them and shown beside the scores.")
+        Path | None,
+        typer.Option(help="Train cells (.h5ad, .zarr): baselines are fitted on them and shown beside the scores."),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="A split.json: its strata are scored too.")] = None,
     perturbation_column: Annotated[str | None, typer.Option(help="Column of obs that names the perturbation.")] = None,

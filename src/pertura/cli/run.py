@@ -16,7 +16,8 @@ def run(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A recipe (demo), a data set by name (norman-500), an .h5ad, a dataset.toml, or a run's recipe.toml.",
+            help="A recipe (demo), a data set by name (norman-500), an .h5ad or .zarr, a dataset.toml, or the "
+            "recipe.toml of a run.",
         ),
     ],
     *,

@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from pertura.nn.dropout import dropout as dropped
+
 States = Float[Tensor, "cells genes width"]
 Attended = Bool[Tensor, "cells 1 1 genes"]
-
-
 ByHead = Float[Tensor, "cells heads genes size"]
+OneByOne = Float[Tensor, "rows genes size"]
+
 MOST_WEIGHTS = 1 << 26
 """Attention weights that are held for the way back; more are made again there."""
+PIECE = 1 << 22
+"""Attention weights that are made at a time: few enough to stay in a processor's cache."""
 
 
 class SelfAttention(nn.Module):
@@ -41,22 +45,37 @@ class SelfAttention(nn.Module):
 def _attention(query: ByHead, key: ByHead, value: ByHead, attended: Attended | None, dropout: float) -> ByHead:
     """Return what each gene takes from the others.
 
-    On the CPU there is no kernel for dropout that leaves the weights unwritten: a batch of 8 cells and 1,536 genes
-    would hold 22 GiB of them over 12 layers. There a few cells at a time are attended, and again on the way back.
+    The CPU's fused kernel has no dropout and gains nothing from bfloat16; there the weights are written out, a few
+    cells' heads at a time. A batch of 8 cells and 1,536 genes would hold 22 GiB of them over 12 layers, so that they
+    are made again on the way back.
     """
-    weights = query.shape[1] * query.shape[2] ** 2
-    if not dropout or query.is_cuda or len(query) * weights <= MOST_WEIGHTS:
+    if query.device.type != "cpu" or not (dropout or query.dtype == torch.bfloat16):
         return functional.scaled_dot_product_attention(query, key, value, attended, dropout)
-    cells = _pieces(len(query), weights)
-    masks = [None] * -(-len(query) // cells) if attended is None else attended.split(cells)
-    pieces = zip(query.split(cells), key.split(cells), value.split(cells), masks, strict=True)
-    attend = functional.scaled_dot_product_attention
-    return torch.cat([checkpoint(attend, *piece, dropout, use_reentrant=False) for piece in pieces])
+    weights = query.shape[2] ** 2
+    rows = max(PIECE // weights, 1)
+    split = [part.flatten(0, 1).split(rows) for part in (query, key, value)]
+    heads = query.shape[1]
+    masks = [None] * len(split[0]) if attended is None else _of_heads(attended, heads).split(rows)
+    again = torch.is_grad_enabled() and query.shape[0] * heads * weights > MOST_WEIGHTS
+    made = [
+        checkpoint(_written_out, *piece, dropout, use_reentrant=False) if again else _written_out(*piece, dropout)
+        for piece in zip(*split, masks, strict=True)
+    ]
+    return torch.cat(made).unflatten(0, (-1, heads))
 
 
-def _pieces(cells: int, weights: int) -> int:
-    """Return how many cells of so many weights each are attended at a time."""
-    return min(max(MOST_WEIGHTS // weights, 1), cells)
+def _of_heads(attended: Attended, heads: int) -> Bool[Tensor, "rows 1 genes"]:
+    return attended.expand(-1, heads, -1, -1).flatten(0, 1)
+
+
+def _written_out(
+    query: OneByOne, key: OneByOne, value: OneByOne, attended: Bool[Tensor, "rows 1 genes"] | None, dropout: float
+) -> OneByOne:
+    """Return attention by its definition, softmax(query key' / sqrt(size)) value."""
+    scores = torch.baddbmm(query.new_empty(()), query, key.mT, beta=0, alpha=query.shape[2] ** -0.5)
+    if attended is not None:
+        scores = scores.masked_fill(~attended, -torch.inf)
+    return dropped(scores.softmax(dim=-1), dropout, training=True) @ value
 
 
 class EncoderLayer(nn.Module):
@@ -67,13 +86,16 @@ class EncoderLayer(nn.Module):
         self.attention = SelfAttention(width, heads, dropout)
         self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, states: States, attended: Attended | None) -> States:
         """Return the states after one layer."""
-        states = self.norm1(states + self.dropout(self.attention(states, attended)))
-        widened = self.dropout(functional.relu(self.linear1(states)))
-        return self.norm2(states + self.dropout(self.linear2(widened)))
+        states = self.norm1(states + self._dropped(self.attention(states, attended)))
+        widened = self._dropped(functional.relu(self.linear1(states)))
+        return self.norm2(states + self._dropped(self.linear2(widened)))
+
+    def _dropped(self, states: Float[Tensor, "cells genes any"]) -> Float[Tensor, "cells genes any"]:
+        return dropped(states, self.dropout, training=self.training)
 
 
 class Encoder(nn.Module):

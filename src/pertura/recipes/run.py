@@ -19,6 +19,7 @@ from pertura.core.prediction import Prediction
 from pertura.core.scope import Scope
 from pertura.core.split import Split
 from pertura.data.predictions import read_predictions, write_predictions
+from pertura.data.preparation.account import chosen_elsewhere
 from pertura.data.splits.files import write_split
 from pertura.evaluation.effort import Effort
 from pertura.evaluation.evaluate import Scores, evaluate
@@ -111,6 +112,7 @@ class _Work:
         teller.begin(f"{self.recipe.name}: reading {self.recipe.data} and splitting")
         self.cells = cells_of(self.recipe.data, self.recipe.seed)
         self.split = split_of(self.recipe, self.cells)
+        self.warnings.extend(filter(None, [chosen_elsewhere(self.cells.notes, self.split)]))
         self.inputs = fingerprint(
             data_fingerprint(self.recipe.data),
             self.split.fingerprint,

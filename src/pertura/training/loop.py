@@ -73,9 +73,8 @@ class Loop:
         self.world = joined(self.options.device)
         self.network.to(self.options.device)
         trained = [one for one in self.network.parameters() if one.requires_grad]
-        fused = self.options.device.startswith("cuda")
         rate, decay = self.options.learning_rate, self.options.weight_decay
-        self.optimiser = torch.optim.Adam(trained, lr=rate, weight_decay=decay, fused=fused)
+        self.optimiser = torch.optim.Adam(trained, lr=rate, weight_decay=decay, fused=True)
         self.trained, self.scaler = trained, gradient_scaler(self.options)
         self.average = None if self.options.average is None else Average(self.network, self.options.average)
         self.record = replace(self.record, device=self.options.device, micro_batch=self.options.micro_batch)

@@ -21,7 +21,7 @@ from pertura.data.backed import BackedRows
 from pertura.data.datasets import DATASETS
 from pertura.data.manifest import write_manifest
 from pertura.data.preparation import passes
-from pertura.data.preparation.account import PLACE, notes_of
+from pertura.data.preparation.account import PLACE, chosen_elsewhere, notes_of
 from pertura.data.preparation.knockdown import KnockDown
 from pertura.data.preparation.material import Material, material_of, open_material
 from pertura.data.preparation.prepare import Wish, planned, prepare, without_absent
@@ -149,6 +149,17 @@ def test_without_a_split_readers_learn_that_all_cells_chose(tmp_path):
     assert any("computed before any split" in note for note in read(tmp_path / "p.h5ad").notes)
     text = anndata.read_h5ad(tmp_path / "p.h5ad").uns[PLACE]
     assert any("test cells included" in note for note in notes_of(text))
+
+
+def test_a_panel_of_another_split_is_told(tmp_path):
+    material = opened(whole_screen(), tmp_path)
+    split = split_of(material.cells)
+    prepare(material, tmp_path / "p.h5ad", Wish(genes=40), split)
+    notes = open_cells(tmp_path / "p.h5ad").notes
+    assert chosen_elsewhere(notes, split) is None
+    assert chosen_elsewhere((), split) is None
+    other = replace(split, seed=split.seed + 1)
+    assert split.fingerprint[:12] in chosen_elsewhere(notes, other)
 
 
 def test_a_choice_that_the_file_brought_is_not_forgotten(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pertura.core.errors import BadDataError
+from pertura.core.split import Split
 from pertura.data.columns import counted
 
 FORMAT = "pertura-prepare"
@@ -13,6 +14,9 @@ VERSION = 1
 PLACE = "pertura_prepare"
 """Where in uns the account stands."""
 SHOWN = 6
+ON_TRAIN = "the train cells of the split "
+SHORT = 12
+"""Characters of a split's fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +151,21 @@ def notes_of(text: str) -> tuple[str, ...]:
         split, filtered = str(chosen["split"]), bool(content["knockdown"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadDataError(f"not an account of `pertura prepare`: {error}", place=f"uns[{PLACE!r}]") from error
-    whom = f"the train cells of the split {split[:12]}" if split else "all cells, test cells included"
+    whom = f"{ON_TRAIN}{split[:SHORT]}" if split else "all cells, test cells included"
     panel = f"the panel: {genes:,} variable genes were chosen on {whom}, with the perturbed genes"
     notes = [*inherited, panel if split else f"computed before any split: {panel}"]
     if filtered:
         notes.append("computed before any split: conditions and cells without a knock-down were left out")
     return tuple(notes)
+
+
+def chosen_elsewhere(notes: Sequence[str], split: Split) -> str | None:
+    """Return a warning where the panel was chosen on the train cells of another split: test cells may be among them."""
+    chosen = [note.partition(ON_TRAIN)[2][:SHORT] for note in notes if ON_TRAIN in note]
+    if not chosen or split.fingerprint.startswith(chosen[-1]):
+        return None
+    return (
+        f"the panel was chosen on the train cells of split {chosen[-1]}, this run has split "
+        f"{split.fingerprint[:SHORT]}: cells that are test cells here may have taken part. Prepare the screen with "
+        "`--split` and this run's split.json, or run with the split it was prepared with"
+    )
