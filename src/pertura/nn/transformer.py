@@ -4,6 +4,8 @@
 positions only there, and is slower on long sequences.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -53,14 +55,12 @@ def _attention(query: ByHead, key: ByHead, value: ByHead, attended: Attended | N
         return functional.scaled_dot_product_attention(query, key, value, attended, dropout)
     weights = query.shape[2] ** 2
     rows = max(PIECE // weights, 1)
-    split = [part.flatten(0, 1).split(rows) for part in (query, key, value)]
+    queries, keys, values = (part.flatten(0, 1).split(rows) for part in (query, key, value))
     heads = query.shape[1]
-    masks = [None] * len(split[0]) if attended is None else _of_heads(attended, heads).split(rows)
+    masks = [None] * len(queries) if attended is None else _of_heads(attended, heads).split(rows)
     again = torch.is_grad_enabled() and query.shape[0] * heads * weights > MOST_WEIGHTS
-    made = [
-        checkpoint(_written_out, *piece, dropout, use_reentrant=False) if again else _written_out(*piece, dropout)
-        for piece in zip(*split, masks, strict=True)
-    ]
+    attend = partial(checkpoint, _written_out, use_reentrant=False) if again else _written_out
+    made = [attend(q, k, v, mask, dropout) for q, k, v, mask in zip(queries, keys, values, masks, strict=True)]
     return torch.cat(made).unflatten(0, (-1, heads))
 
 

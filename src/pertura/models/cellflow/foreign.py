@@ -105,6 +105,11 @@ class ForeignCellFlow:
         return network.eval()
 
 
+def is_published(path: Path) -> bool:
+    """Whether a path is a file of the published package by its name, or a folder that has one."""
+    return (path / FILE).is_file() if path.is_dir() else path.is_file() and path.suffix == ".pkl"
+
+
 def load_foreign(path: Path | str, compat: Compat | None = None) -> ForeignCellFlow:
     """Return the model in a `CellFlow.pkl` or in a folder that has one.
 

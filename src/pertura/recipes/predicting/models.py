@@ -14,6 +14,7 @@ from pertura.core.scope import Scope
 from pertura.core.split import Split
 from pertura.data.splits.files import read_split
 from pertura.models import storage
+from pertura.models.cellflow.foreign import is_published
 from pertura.models.scgpt.checkpoint import ForeignCheckpoint
 from pertura.models.scgpt.foreign import load_foreign
 from pertura.models.scgpt.foreign_model import PUBLISHED_SCALE, ForeignPerturbation
@@ -134,6 +135,11 @@ def _of_path(path: Path, text: str) -> OpenedModel:
         return _of_run(path, "")
     if path.name == RECIPE and path.is_file():
         return _of_run(path.parent, "")
+    if is_published(path):
+        raise UsageError(
+            f"{path} is a published CellFlow, which says neither how genes were perturbed nor in which cells; "
+            f"tell it once: pertura convert {path} -o MODEL --mode activation --context K562"
+        )
     checkpoint = load_foreign(text)
     return OpenedModel(path.name if path.exists() else text, (checkpoint,))
 
