@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from annotated_files import SYMBOLS, TYPES, as_counts, labelled, with_scaled_x
+from annotated_runs import CLUSTERS, QUICK, labels, quietly, same_labels, told
 from small_networks import small_base, write_published
 
 from pertura import annotate
@@ -18,10 +19,7 @@ from pertura.annotation.tuning_options import Schedule, TuningOptions
 from pertura.core.errors import BadDataError, MissingError, PerturaError, UsageError
 from pertura.recipes.foreign.in_python import PerturaWarning
 
-QUICK = {"folds": 3, "repeats": 1, "unseen": False, "projection": "pca", "cached": False}
 SMALL = TuningOptions(head=Schedule(2, 1e-2), lora=Schedule(1, 1e-2), full=Schedule(1, 1e-3), batch=32)
-CLUSTERS = "cell_type"
-"""Clusters that are given spare the libraries that would find them; one slow test finds its own."""
 SIX = (
     "report.md",
     "report.csv",
@@ -33,19 +31,6 @@ SIX = (
 COLUMNS = ["strategy", "accuracy", "macro_f1", "silhouette", "runtime_sec", "trainable_parameters"]
 
 
-def quietly(*args, **flags):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PerturaWarning)
-        return annotate(*args, **{**QUICK, **flags})
-
-
-def told(*args, **flags):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PerturaWarning)
-        made = annotate(*args, **{**QUICK, **flags})
-    return made, [str(one.message) for one in caught]
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return write_published(tmp_path_factory.mktemp("model") / "small", small_base(SYMBOLS))
@@ -54,20 +39,6 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def linear():
     return quietly(labelled(), "cell_type", strategy="linear")
-
-
-def same_labels(one, other):
-    assert one["pertura_raw_label"].tolist() == other.loc[one.index, "pertura_raw_label"].tolist()
-    for name in ("pertura_probability", "pertura_distance"):
-        np.testing.assert_allclose(one[name], other.loc[one.index, name], rtol=1e-3, atol=1e-5)
-
-
-def labels(made, adata):
-    from pertura.recipes.annotating.querying import labelled_anndata
-    from pertura.recipes.annotating.wish import Wish
-
-    found, _ = labelled_anndata(adata, made.annotator, Wish("cell_type", clusters=CLUSTERS), lambda *_: None)
-    return found.columns.set_index(adata.obs_names)
 
 
 # ---- what comes out
@@ -229,6 +200,15 @@ def test_the_published_profile_runs_on_a_handful_of_cells(model, tmp_path, cells
     assert "not defined" not in again
 
 
+def test_what_is_asked_for_stays_beside_a_profile():
+    from pertura.recipes.annotating.wish import Wish, profiled
+
+    plain = profiled(Wish("type"), "full")
+    assert (plain.min_gene_overlap, plain.folds, plain.repeats, plain.min_cells) == (96, 1, 1, 1)
+    asked = profiled(Wish("type", min_gene_overlap=20, folds=3, repeats=2, min_cells=4), "full")
+    assert (asked.min_gene_overlap, asked.folds, asked.repeats, asked.min_cells) == (20, 3, 2, 4)
+
+
 # ---- what must not pass unseen
 
 
@@ -351,3 +331,39 @@ def test_a_silent_cell_is_unknown_and_counted(model):
     found = labels(made, query)
     assert found["pertura_label"].tolist()[2] == "unknown"
     assert np.isnan(found["pertura_distance"].iloc[2])
+
+
+def test_types_that_are_in_one_donor_alone_are_named_and_count_as_lost():
+    adata = labelled(90)
+    adata.obs["batch"] = adata.obs["cell_type"].astype(str)
+    made, said = told(adata, "cell_type", strategy="linear", group="batch")
+    assert any("3 of 3 classes are in one group of obs['batch'] alone" in one for one in said)
+    assert made.strategies["macro_f1"].max() == 0
+    _, said = told(labelled(90), "cell_type", strategy="linear", group="donor")
+    assert not any("alone" in one for one in said)
+
+
+def test_a_checkpoint_that_knows_half_of_the_genes_says_so(model, tmp_path):
+    half = [name if place % 2 else f"ELSE{place}" for place, name in enumerate(SYMBOLS)]
+    flags = {"strategy": "probe", "min_gene_overlap": 20, "folds": 2}
+    other = write_published(tmp_path / "half", small_base(half))
+    _, said = told(labelled(60), "cell_type", model=other, **flags)
+    assert any("20 of 40 genes have no token" in one for one in said)
+    _, said = told(labelled(60), "cell_type", model=model, **flags)
+    assert not any("token" in one or "args.json" in one for one in said)
+
+
+def test_a_checkpoint_that_does_not_say_its_heads_is_read_with_a_warning(tmp_path):
+    folder = write_published(tmp_path / "bare", small_base(SYMBOLS))
+    (folder / "args.json").unlink()
+    _, said = told(labelled(60), "cell_type", model=folder, strategy="probe", min_gene_overlap=20, folds=2)
+    assert any("has no args.json: 8 heads and 51 bins are assumed" in one for one in said)
+
+
+def test_intervals_of_scores_stay_among_possible_scores():
+    from pertura.recipes.annotating.tables import interval_of
+
+    made = quietly(labelled(60, strength=0.4), "cell_type", strategy="linear", folds=2)
+    for name in made.found.comparison.strategies:
+        found = interval_of(made.found.comparison, name, "accuracy")
+        assert 0 <= found.low <= found.value <= found.high <= 1

@@ -143,3 +143,13 @@ def test_a_handful_of_cells_is_still_divided(sizes):
     one = next(folds(divisible(sizes), FoldPlan(1), 42))
     assert len(one.train)
     assert len(one.test)
+
+
+def test_groups_of_one_class_each_are_spread_over_parts_too():
+    codes = np.repeat(np.arange(5), 30)
+    ids = np.asarray([f"c{i}" for i in range(150)], dtype=object)
+    for one in folds(Divisible(ids, codes, codes), FoldPlan(5, 2), 0):
+        assert len(one.train)
+        assert len(one.valid)
+        assert len(set(codes[one.test])) == 1
+    assert {len(one.test) for one in folds(Divisible(ids, codes, codes), FoldPlan(2, 1), 0)} == {60, 90}

@@ -120,7 +120,10 @@ def _parts(cells: Divisible, rows: Rows, count: int, key: tuple[object, ...]) ->
 
 
 def _grouped(cells: Divisible, count: int, key: tuple[object, ...]) -> Rows:
-    """Whole groups to parts: the largest first, each to the part whose class counts it disturbs least."""
+    """Whole groups to parts: the largest first, each to the part whose class counts it disturbs least.
+
+    Of equal parts the one with fewest cells: groups that hold one class each would otherwise all go to the first.
+    """
     groups = np.asarray(cells.groups)
     names = np.unique(groups)
     if len(names) < 2:
@@ -135,7 +138,7 @@ def _grouped(cells: Divisible, count: int, key: tuple[object, ...]) -> Rows:
         shares = (totals + sizes[group]) / whole
         others = totals / whole
         cost = (shares**2).sum(axis=1) - (others**2).sum(axis=1)
-        chosen = int(np.argmin(cost))
+        chosen = int(np.lexsort((totals.sum(axis=1), np.round(cost, 12)))[0])
         totals[chosen] += sizes[group]
         parts[groups == group] = chosen
     return parts

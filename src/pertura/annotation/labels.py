@@ -48,7 +48,7 @@ class Labels:
             said.append(f"{self.missing:,} of {len(self.codes):,} cells have no label and are left out")
         if self.rare:
             listed = ", ".join(f"{name} ({size})" for name, size in list(self.rare.items())[:SHOWN])
-            said.append(f"{len(self.rare)} classes have too few cells to learn and to test, and are left out: {listed}")
+            said.append(f"{counted_classes(len(self.rare))} too few cells to learn and to test, left out: {listed}")
         if self.excluded:
             cells = sum(self.excluded.values())
             said.append(
@@ -116,6 +116,11 @@ def _words(series: pd.Series) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
     whole = [isinstance(one, float | np.floating) and float(one).is_integer() for one in values]
     words = ["" if no else str(int(one)) if is_whole else str(one) for one, no, is_whole in zip(values, gone, whole)]
     return np.asarray(words, dtype=object)
+
+
+def counted_classes(number: int) -> str:
+    """Return `1 class has`, `3 classes have`."""
+    return f"{number:,} class has" if number == 1 else f"{number:,} classes have"
 
 
 def _refuse_numbers(series: pd.Series, words: "np.ndarray[tuple[int], np.dtype[np.object_]]", column: str) -> None:

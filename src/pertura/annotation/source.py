@@ -1,4 +1,4 @@
-"""Cells to learn types from, or to name: obs, genes and one matrix of an .h5ad file or an AnnData."""
+"""Cells to learn types from, or to name: obs, genes and one matrix of an .h5ad file, a .zarr store or an AnnData."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -19,6 +18,7 @@ from pertura.data.conventions import nearest
 from pertura.data.elements import read_element
 from pertura.data.recognise import gene_names
 from pertura.data.scale import Measured, measure, sample
+from pertura.data.stores import Array, Group, opened
 from pertura.data.validate import facts_in, looked_through
 from pertura.data.values import Refusal, Tally
 
@@ -53,7 +53,7 @@ class Source:
 
 
 def open_source(data: str | Path | anndata.AnnData, layer: str = "X", gene_column: str | None = None) -> Source:
-    """Return the cells of an .h5ad file, which is walked first, or of an AnnData.
+    """Return the cells of an .h5ad or .zarr, which is walked first, or of an AnnData.
 
     `layer` is `X`, `raw` or the name of a layer. A matrix of more than 1 GiB stays on disk. Values that are neither
     counts nor logarithms of counts raise `BadDataError`, which names the matrices of the same file that are.
@@ -102,7 +102,7 @@ def _refuse(place: str, matrices: Mapping[str, Any], name: str) -> None:
 
 
 def _of_file(path: Path, place: str, facts: Mapping[str, Any], gene_column: str | None) -> Source:
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         obs, var = read_element(file["obs"]), read_element(file["raw/var" if place == "raw/X" else "var"])
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
         log1p = _log1p(file)
@@ -116,12 +116,12 @@ def _of_file(path: Path, place: str, facts: Mapping[str, Any], gene_column: str 
     return _assembled(path.stem, obs, (var, gene_column), (expression, place, bool(facts["whole"])), (log1p, path))
 
 
-def _log1p(file: h5py.File) -> Mapping[str, object] | None:
+def _log1p(file: Group) -> Mapping[str, object] | None:
     group = file.get("uns/log1p")
-    if not isinstance(group, h5py.Group):
+    if not isinstance(group, Group):
         return None
     base = group.get("base")
-    stated = isinstance(base, h5py.Dataset) and base.shape == () and base.dtype.kind in "iuf"
+    stated = isinstance(base, Array) and base.shape == () and base.dtype.kind in "iuf"
     return {"base": float(base[()])} if stated else {}
 
 

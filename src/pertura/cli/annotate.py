@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 Weighting = Literal["none", "balanced"]
 
-Reference = Annotated[Path | None, typer.Option(help="Labelled cells, an .h5ad file.")]
+Reference = Annotated[Path | None, typer.Option(help="Labelled cells, an .h5ad or .zarr.")]
 Label = Annotated[str | None, typer.Option(help="Column of obs with the cell type.")]
 Layer = Annotated[str, typer.Option(help="Which values: X, raw, or the name of a layer.")]
-Query = Annotated[Path | None, typer.Option(help="Cells to label, an .h5ad file of any size.")]
+Query = Annotated[Path | None, typer.Option(help="Cells to label, an .h5ad or .zarr of any size.")]
 QueryLayer = Annotated[str | None, typer.Option(help="Which values of the query; without it those of --layer.")]
 Load = Annotated[Path | None, typer.Option(help="Label --query with the annotator in this folder of an earlier run.")]
 Model = Annotated[
@@ -185,9 +185,12 @@ def tell(made: "Annotation", wish: "Wish", output: Path) -> None:
 
 def tell_labels(labelled: "Labelled", output: Path) -> None:
     """Print what became of a query."""
+    from pertura.recipes.annotating.copied import annotated_name
+
     for one in labelled.query.warnings:
         typer.echo(f"warning: {one}")
     total = len(labelled.columns)
     for name, size in labelled.counts.items():
         typer.echo(f"  {size:>8,}  {size / total:6.1%}  {name}")
-    typer.echo(f"wrote {output / 'annotated.h5ad'}, {output / 'predictions.csv'} and {output / 'report.html'}")
+    copy = output / annotated_name(labelled.query.source.origin)
+    typer.echo(f"wrote {copy}, {output / 'predictions.csv'} and {output / 'report.html'}")

@@ -53,7 +53,7 @@ def looked_through(path: Path, module: str, *, seconds: int | None = None, memor
     """Return what `module`, run as a limited child process (see `walk_file`), prints about an untrusted file."""
     if not path.exists():
         raise MissingError(f"{path}: no such file")
-    if not path.is_file() and module != WALK_ZARR:
+    if not path.is_file() and not is_store(path):
         raise BadDataError("is not a file", file=path, remedy="give an .h5ad, or the folder of a .zarr store")
     if not os.access(path, os.R_OK):
         raise BadDataError("may not be read", file=path, remedy="change its permissions")

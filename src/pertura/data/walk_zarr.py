@@ -9,7 +9,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pertura.data.stores import ROOTS, Array, Group, names_in, root_of
@@ -32,12 +32,12 @@ READ = ("/obs", "/var", "/X", "/layers/counts")
 """What is read in any case on the way to the facts."""
 
 
-def walk_zarr(path: str) -> dict[str, object]:
-    """Return the facts of a zarr store that holds an AnnData; raise `Refusal` at what makes it unusable."""
+def walk_zarr(path: str, look: Callable[[Group], dict[str, object]] = facts_of) -> dict[str, object]:
+    """Return what `look` tells of a zarr store that holds an AnnData; raise `Refusal` at what makes it unusable."""
     folder = Path(path)
     check_folder(folder)
     root = _opened(folder)
-    facts = facts_of(root)
+    facts = look(root)
     _decode_the_rest(root)
     return facts
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pertura.annotation.annotator import Annotator
 from pertura.core.atomic import write_bytes, write_text
+from pertura.recipes.annotating.copied import annotated_name
 from pertura.recipes.annotating.figures import QUERY, Figures, query_map
-from pertura.recipes.annotating.files import ANNOTATED, write_predictions
+from pertura.recipes.annotating.files import write_predictions
 from pertura.recipes.annotating.page import query_section
 from pertura.recipes.annotating.querying import Labelled
 from pertura.recipes.annotating.wish import Wish
@@ -26,7 +27,9 @@ def write_again(labelled: Labelled, annotator: Annotator, wish: Wish, out: Path)
             ("made", str(facts.get("made", ""))),
         )
     )
-    files = Links(tuple(Link(one, one) for one in (ANNOTATED, "predictions.csv", QUERY)))
+    files = Links(
+        tuple(Link(one, one) for one in (annotated_name(labelled.query.source.origin), "predictions.csv", QUERY))
+    )
     counts = labelled.counts
     unknown = counts.get("unknown", 0)
     page = Page(

@@ -14,6 +14,7 @@ from pertura.core.errors import UsageError
 from pertura.models.scgpt.foreign import save_foreign
 from pertura.recipes.annotating.card import card_markdown, report_csv, report_markdown
 from pertura.recipes.annotating.columns import cell_columns
+from pertura.recipes.annotating.copied import annotated_name
 from pertura.recipes.annotating.figures import figures_of
 from pertura.recipes.annotating.page import page_of
 from pertura.recipes.annotating.querying import Labelled, OutOfFold
@@ -27,12 +28,12 @@ from pertura.recipes.annotating.tables import (
 )
 from pertura.report.html import render
 
-ANNOTATOR, ANNOTATED = "annotator", "annotated.h5ad"
+ANNOTATOR = "annotator"
 PREDICTIONS = "reference_predictions.csv"
 
 
 def write_all(found: Compared, labelled: Labelled | None, out: Path) -> None:
-    """Write tables, figures, reports, card and annotator into a folder; `annotated.h5ad` is there already."""
+    """Write tables, figures, reports, card and annotator into a folder; the annotated copy is there already."""
     tables = {
         "strategy_metrics.csv": strategy_frame(found.comparison).to_csv(index=False),
         "report.csv": report_csv(found),
@@ -56,7 +57,8 @@ def write_all(found: Compared, labelled: Labelled | None, out: Path) -> None:
     found.annotator.save(out / ANNOTATOR)
     files = [*tables, *figures.files, f"{ANNOTATOR}/model.json", f"{ANNOTATOR}/weights.safetensors"]
     files += ["predictions.csv"] if labelled is not None else []
-    files += [ANNOTATED] if (out / ANNOTATED).exists() else []
+    copy = annotated_name(found.reference.source.origin if labelled is None else labelled.query.source.origin)
+    files += [copy] if (out / copy).exists() else []
     write_text(out / "report.html", render(page_of(found, figures, labelled, sorted(files))))
 
 

@@ -15,7 +15,8 @@ from pertura.annotation.trust import UnknownRule
 from pertura.annotation.tuning_options import Adapters, Schedule, TuningOptions
 from pertura.core.errors import UsageError
 from pertura.data.conventions import reject_unknown
-from pertura.recipes.annotating.files import ANNOTATED, out_of_fold, write_all
+from pertura.recipes.annotating.copied import annotated_name
+from pertura.recipes.annotating.files import out_of_fold, write_all
 from pertura.recipes.annotating.querying import Labelled, labelled_anndata, labelled_cells, labelled_file
 from pertura.recipes.annotating.running import Compared, ran
 from pertura.recipes.annotating.tables import class_frame, confusion_frame, difference_frame, fold_frame, strategy_frame
@@ -90,7 +91,7 @@ def annotate(
 ) -> Annotation:
     """Return strategies compared on labelled cells, an annotator fitted to them, and the labels of a query.
 
-    `reference` and `query` are AnnData or paths of .h5ad files; `label` is the column of obs with cell types; `model`
+    `reference` and `query` are AnnData, or paths of .h5ad or .zarr; `label` is the column of obs with types; `model`
     is a published scGPT folder, without which the linear strategies still work. Flags are the fields of `Wish`, as
     `layer="raw"`, `group="donor"`, `folds=5`, `seed=0`; `output=DIR` writes the same files as `pertura annotate`, and
     `profile="quickstart"` or `"full"` takes the sizes of the published tutorial. What must be known before believing a
@@ -141,7 +142,7 @@ def annotation(
 def _labelled(
     data: Data, found: Compared, wish: Wish, out: Path | None, narrator: Narrator
 ) -> tuple[Labelled, anndata.AnnData | None]:
-    """Label cells: written to `annotated.h5ad` where there is a folder for it.
+    """Label cells: written to `annotated.h5ad` (`annotated.zarr` of a store) where there is a folder for it.
 
     Cells of the reference get what the folds said that had not learnt from them.
     """
@@ -149,11 +150,11 @@ def _labelled(
     if isinstance(data, anndata.AnnData):
         labelled, made = labelled_anndata(data, found.annotator, wish, narrator.stage, given)
         if out is not None:
-            _write_anndata(made, out / ANNOTATED)
+            _write_anndata(made, out / annotated_name(data))
         return labelled, made
     if out is None:
         return labelled_cells(data, found.annotator, wish, narrator.stage, given)[0], None
-    return labelled_file(Path(data), out / ANNOTATED, found.annotator, wish, narrator.stage, given), None
+    return labelled_file(Path(data), out / annotated_name(data), found.annotator, wish, narrator.stage, given), None
 
 
 def _same(data: Data, found: Compared) -> bool:
@@ -180,8 +181,8 @@ def relabelled(
     wish = replace(wish, label=str(annotator.facts.get("label", "")))
     if isinstance(query, anndata.AnnData):
         labelled, made = labelled_anndata(query, annotator, wish, narrator.stage)
-        _write_anndata(made, out / ANNOTATED)
+        _write_anndata(made, out / annotated_name(query))
     else:
-        labelled = labelled_file(Path(query), out / ANNOTATED, annotator, wish, narrator.stage)
+        labelled = labelled_file(Path(query), out / annotated_name(query), annotator, wish, narrator.stage)
     write_again(labelled, annotator, wish, out)
     return labelled

@@ -1,13 +1,11 @@
 """Labels for new cells: in memory for an AnnData, block by block for a file of any size."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
@@ -16,9 +14,9 @@ from pertura.annotation.annotator import BLOCK_CELLS, Annotator, Query
 from pertura.annotation.labels import column_of
 from pertura.annotation.source import open_source
 from pertura.annotation.voting import Majority, chosen_for_clustering, clustering, majority
-from pertura.core.atomic import replacing
 from pertura.core.errors import BadDataError
 from pertura.data.elements import read_element
+from pertura.data.stores import Group
 from pertura.recipes.annotating.columns import (
     EMBEDDING,
     OUT_OF_FOLD,
@@ -27,6 +25,7 @@ from pertura.recipes.annotating.columns import (
     cell_columns,
     majority_columns,
 )
+from pertura.recipes.annotating.copied import new_array, replace_table, writable_copy
 from pertura.recipes.annotating.wish import Wish
 
 MOST_DRAWN = 5000
@@ -101,38 +100,30 @@ def labelled_anndata(
 def labelled_file(
     path: Path, output: Path, annotator: Annotator, wish: Wish, told: Told, given: OutOfFold | None = None
 ) -> Labelled:
-    """Write a copy of an .h5ad file with labels in obs and the embedding in obsm, and return the labels.
+    """Write a copy of an .h5ad or .zarr with labels in obs and the embedding in obsm, and return the labels.
 
     Nothing else of the file changes, and nothing but obs is ever held as a whole.
     """
     query = open_query(path, annotator, wish)
     width = annotator.trusted.known.shape[1]
-    with replacing(output) as temporary:
-        shutil.copyfile(path, temporary)
-        with h5py.File(temporary, "r+") as file:
-            stored = _fresh_obsm(file, (len(query.view), width))
+    with writable_copy(path, output) as file:
+        stored = _fresh_obsm(file, (len(query.view), width), str(path))
 
-            def keep(start: int, block: Vectors) -> None:
-                stored[start : start + len(block)] = block
+        def keep(start: int, block: Vectors) -> None:
+            stored[start : start + len(block)] = block
 
-            made = _labelled(query, annotator, wish, (keep, lambda i, j: stored[i:j]), (told, given))
-            obs = read_element(file["obs"])
-            del file["obs"]
-            anndata.io.write_elem(file, "obs", _joined(obs, made.columns, obs.index))
+        made = _labelled(query, annotator, wish, (keep, lambda i, j: stored[i:j]), (told, given))
+        obs = read_element(file["obs"])
+        replace_table(file, "obs", _joined(obs, made.columns, obs.index))
     return made
 
 
-def _fresh_obsm(file: h5py.File, shape: tuple[int, int]) -> h5py.Dataset:
+def _fresh_obsm(file: Any, shape: tuple[int, int], name: str) -> Any:
     if "obsm" not in file:
         anndata.io.write_elem(file, "obsm", {})
-    group = file["obsm"]
-    if not isinstance(group, h5py.Group):
-        raise BadDataError("is no group", file=file.filename, place="obsm", remedy="write the file again")
-    if EMBEDDING in group:
-        del group[EMBEDDING]
-    stored = group.create_dataset(EMBEDDING, shape=shape, dtype="f4", chunks=(min(BLOCK_CELLS, shape[0]), shape[1]))
-    stored.attrs["encoding-type"], stored.attrs["encoding-version"] = "array", "0.2.0"
-    return stored
+    if not isinstance(file["obsm"], Group):
+        raise BadDataError("is no group", file=name, place="obsm", remedy="write the file again")
+    return new_array(file["obsm"], EMBEDDING, shape, min(BLOCK_CELLS, shape[0]))
 
 
 def _joined(obs: pd.DataFrame, columns: pd.DataFrame, index: pd.Index) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pertura.annotation.folds import Divisible
-from pertura.annotation.labels import Labels, groups_of, read_labels
+from pertura.annotation.labels import Labels, counted_classes, groups_of, read_labels
 from pertura.annotation.pretrained import Base
 from pertura.annotation.scale import Logged, logged
 from pertura.annotation.source import Source
@@ -18,6 +18,8 @@ from pertura.genes.identified import identified
 from pertura.recipes.annotating.wish import Wish
 
 FEW_CELLS = 10
+MOST_UNREAD = 0.2
+"""Share of the genes without a token above which that is a warning."""
 Rows = Int[np.ndarray, " _"]
 
 
@@ -82,8 +84,9 @@ def reference_of(source: Source, wish: Wish, base: Base | None) -> Reference:
     names, groups = ((), None) if wish.group is None else groups_of(source.obs, wish.group)
     overlap = None if base is None else _overlap(genes, base, wish.min_gene_overlap)
     view = view_of(expression, genes, source.ids[rows], genes, None if base is None else base.vocab)
-    warnings = (*on_scale.warnings, *labels.warnings, *_few(codes, labels, wish), *_repeated_names(wish, groups, rows))
     mine = None if groups is None else groups[rows]
+    warnings = (*on_scale.warnings, *labels.warnings, *_few(codes, labels, wish), *_grouped(wish, mine, labels, codes),
+                *_unread(overlap, base))  # fmt: skip
     return Reference(source, on_scale, labels, rows, codes, mine, names, view, genes, overlap, tuple(notes), warnings)
 
 
@@ -152,15 +155,37 @@ def _few(codes: Rows, labels: Labels, wish: Wish) -> tuple[str, ...]:
         said.append(f"{len(codes)} cells for {len(labels.classes)} classes: scores will vary widely between folds")
     small = [f"{name} ({size})" for name, size in zip(labels.classes, sizes) if size < wish.folds]
     if small and wish.folds > 1:
-        said.append(f"{len(small)} classes have fewer cells than there are folds, so some test without them: "
+        said.append(f"{counted_classes(len(small))} fewer cells than there are folds, so some test without: "
                     f"{', '.join(small[:6])}")  # fmt: skip
     return tuple(said)
 
 
-def _repeated_names(wish: Wish, groups: Rows | None, rows: Rows) -> tuple[str, ...]:
+def _grouped(wish: Wish, groups: Rows | None, labels: Labels, codes: Rows) -> tuple[str, ...]:
+    """What keeping groups on one side costs: fewer folds, and classes that no fold can both learn and test."""
     if groups is None:
         return ()
-    several = len(np.unique(groups[rows]))
-    if several < wish.folds:
-        return (f"{several} groups make {several} folds, not {wish.folds}",)
-    return ()
+    said = []
+    several = len(np.unique(groups))
+    if 1 < several < wish.folds:
+        said.append(f"{several} groups make {several} folds, not {wish.folds}")
+    alone = [name for code, name in enumerate(labels.classes) if len(np.unique(groups[codes == code])) == 1]
+    if alone and several > 1:
+        more = f" and {len(alone) - 6} more" if len(alone) > 6 else ""
+        said.append(f"{len(alone)} of {len(labels.classes)} classes are in one group of obs[{wish.group!r}] alone: no "
+                    f"fold both learns and tests them, so each counts as 0: {', '.join(alone[:6])}{more}")  # fmt: skip
+    return tuple(said)
+
+
+def _unread(overlap: Overlap | None, base: Base | None) -> tuple[str, ...]:
+    """What the network does not see or was not told of."""
+    if overlap is None or base is None:
+        return ()
+    said = []
+    lost = overlap.genes - overlap.matched
+    if lost > MOST_UNREAD * overlap.genes:
+        said.append(f"{lost:,} of {overlap.genes:,} genes have no token in {base.place}: its network does not read "
+                    f"them (first: {', '.join(overlap.unknown[:4])})")  # fmt: skip
+    if not base.checkpoint.args and not base.checkpoint.converted:
+        said.append(f"{base.place} has no args.json: {base.checkpoint.config.heads} heads and {base.bins} bins are "
+                    "assumed, as the published networks have")  # fmt: skip
+    return tuple(said)

@@ -205,7 +205,7 @@ def _never_right(comparison: StrategyComparison, best: str, reference: Reference
     if not lost:
         return ()
     named = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
-    return (f"{best} gives no test cell of {len(lost)} classes its label: {named}",)
+    return (f"{best} gives no test cell of {len(lost)} class{'es' if len(lost) > 1 else ''} its label: {named}",)
 
 
 def _fold_warnings(comparison: StrategyComparison) -> tuple[str, ...]:

@@ -177,12 +177,13 @@ def strategy_table(found: Compared) -> Table:
 
 
 def interval_of(comparison: StrategyComparison, name: str, metric: str) -> Interval:
-    """Return the mean of a score over folds with its interval."""
+    """Return the mean of a score over folds with its interval, cut to the scores that are possible: 0 to 1."""
     values = comparison.values(name, metric)
     learnt = [len(one.train) + len(one.valid) for one in comparison.folds]
     ratio = float(np.mean([len(one.test) / size for one, size in zip(comparison.folds, learnt)]))
     low, high = corrected_interval(values, ratio)
-    return Interval(float(values.mean()), low, high) if len(values) > 1 else Interval(float(values.mean()))
+    mean = float(values.mean())
+    return Interval(mean, max(low, 0.0), min(high, 1.0)) if len(values) > 1 else Interval(mean)
 
 
 def difference_table(found: Compared) -> Table:

@@ -69,7 +69,10 @@ PROFILE_SEED = 42
 
 
 def profiled(wish: Wish, profile: str) -> Wish:
-    """Return a wish with the sizes, rates and the single division of the published tutorial."""
+    """Return a wish with the sizes, rates and the single division of the published tutorial.
+
+    What the wish says otherwise than by default stays: a least overlap, folds, repeats, the smallest class.
+    """
     if profile not in PROFILES:
         raise UsageError(f"--profile {profile!r}: there are {', '.join(PROFILES)}")
     subset, overlap, batch, head_epochs, lora_epochs = PROFILES[profile]
@@ -77,15 +80,16 @@ def profiled(wish: Wish, profile: str) -> Wish:
     tuning = replace(
         wish.tuning, head=Schedule(head_epochs, head_rate), lora=Schedule(lora_epochs, lora_rate), batch=batch
     )
+    plain = Wish(wish.label)
     return replace(
         wish,
         profile=profile,
         subset=subset,
-        min_gene_overlap=overlap,
+        min_gene_overlap=overlap if wish.min_gene_overlap == plain.min_gene_overlap else wish.min_gene_overlap,
         tuning=tuning,
-        folds=1,
-        repeats=1,
-        min_cells=1,
+        folds=1 if wish.folds == plain.folds else wish.folds,
+        repeats=wish.repeats or 1,
+        min_cells=1 if wish.min_cells == plain.min_cells else wish.min_cells,
         unseen=False,
         seed=wish.seed or PROFILE_SEED,
     )
