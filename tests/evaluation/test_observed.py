@@ -197,3 +197,11 @@ def test_control_is_no_effect():
     screen = pairs_screen()
     control = Condition(Perturbation(), "K562")
     assert effect_p_values(screen.cells, [control], 19, seed=0)[0] == 1.0
+
+
+def test_without_draws_everything_else_stays(observed):
+    bare = observed.without_draws()
+    assert not any(len(one) for one in (bare.bootstrap, bare.permuted, *bare.halves))
+    assert len(observed.bootstrap) > 0
+    assert bare.means is observed.means
+    np.testing.assert_array_equal(bare.detectable, observed.detectable)

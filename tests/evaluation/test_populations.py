@@ -34,7 +34,7 @@ def score(sides, name="energy_distance"):
 
 
 def test_the_energy_is_that_of_all_cells_of_either_side(screen, observed, predicted):
-    found = score(observed.populations.plain(predicted.few))
+    found = score(observed.populations.plain(predicted.few()))
     for i, one in enumerate(observed.conditions):
         cells = screen.cells.dense(screen.cells.rows_of(one))
         assert found[i] == pytest.approx(energy_distance(predicted.cells(one), cells), rel=1e-6)
@@ -42,7 +42,7 @@ def test_the_energy_is_that_of_all_cells_of_either_side(screen, observed, predic
 
 def test_redraws_are_those_of_the_means(screen, observed, predicted):
     """Cells copied as often as they are drawn: their means are those of the redrawn means, their energy is found."""
-    found = [score(one) for one in observed.populations.redrawn(predicted.few)]
+    found = [score(one) for one in observed.populations.redrawn(predicted.few())]
     for i, one in enumerate(observed.conditions):
         weights = observed.populations._copies[i]
         rows = observed.populations._chosen[i]
@@ -54,8 +54,11 @@ def test_redraws_are_those_of_the_means(screen, observed, predicted):
 
 
 def test_permuted_cells_are_those_of_the_means(screen, observed, predicted):
+    first, again = (observed.populations.permuted(predicted.few()) for _ in range(2))
+    assert len(first) == observed.rounds["cells"].permutations >= 3
     for draw in range(3):
-        found = score(observed.populations.permuted(predicted.few, draw))
+        found = score(first[draw])
+        np.testing.assert_array_equal(score(again[draw]), found)
         for i, one in enumerate(observed.conditions):
             cells = screen.cells.dense(observed.populations._relabelled[draw][i])
             np.testing.assert_allclose(cells.mean(axis=0), observed.permuted.means[draw, i], rtol=1e-4)

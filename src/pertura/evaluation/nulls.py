@@ -26,7 +26,7 @@ def plain_scores(metrics: Sequence[Metric], predicted: Predicted) -> Float[np.nd
     made: dict[str, Callable[[], Judged]] = {
         "means": lambda: sides(observed, predicted.means),
         "tests": lambda: _calls(predicted, observed.calls.plain.direction),
-        "cells": lambda: observed.populations.plain(predicted.few),
+        "cells": lambda: observed.populations.plain(predicted.few()),
     }
     table = np.empty((len(metrics), len(observed.conditions)))
     for needs in sorted({metric.needs for metric in metrics}):
@@ -73,10 +73,8 @@ def _drawn(metrics: Sequence[Metric], predicted: Predicted, kind: Kind) -> Table
 def _draws(predicted: Predicted, needs: str, kind: Kind, draws: int) -> Iterator[Judged]:
     observed = predicted.observed
     if needs == "cells":
-        populations, few = observed.populations, predicted.few
-        redrawn = populations.redrawn(few) if kind == "bootstrap" else []
-        for draw in range(draws):
-            yield redrawn[draw] if kind == "bootstrap" else populations.permuted(few, draw)
+        made = observed.populations.redrawn if kind == "bootstrap" else observed.populations.permuted
+        yield from made(predicted.few())[:draws]
     elif needs == "tests":
         for directions in getattr(observed.calls, "bootstrap" if kind == "bootstrap" else "permuted"):
             yield _calls(predicted, directions)

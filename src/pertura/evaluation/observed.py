@@ -1,7 +1,7 @@
 """The observed side of a judgement, prepared once for all predictions that are judged against it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError
+from pertura.core.heap import give_back
 from pertura.core.perturbation import Condition
 from pertura.core.split import Split
 from pertura.evaluation import resampling
@@ -60,6 +61,11 @@ class Observed:
     shared_controls: bool = False
     warnings: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+
+    def without_draws(self) -> "Observed":
+        """Return the same with no draws, and without what was worked out of them: enough to show, not to score."""
+        first, second = (one.none() for one in self.halves)
+        return replace(self, bootstrap=self.bootstrap.none(), permuted=self.permuted.none(), halves=(first, second))
 
     @property
     def contexts(self) -> Int[np.ndarray, " conditions"]:
@@ -159,6 +165,7 @@ def observe(
     )
     matched = judge.weights @ resampling.group_means(cells, judge)
     redrawn = resampling.bootstrap(cells, judged, judge, rounds["means"].bootstrap, seed)
+    give_back()
     pairs = interactions(cells, judged, controls, work.effect_permutations, seed)
     effect_p = effect_p_values(cells, judged, work.effect_permutations, seed)
     targets = {gene for one in judged for gene in one.genes}

@@ -3,7 +3,7 @@
 They look at the answer and are references, never models. Half of the cells of each condition predicts the other half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,35 @@ class Oracle:
     rest: Cells
 
 
+@dataclass(frozen=True, eq=False)
+class Duplicates(Mapping[Condition, Float[np.ndarray, "cells genes"]]):
+    """Cells of each condition, shifted where `shifts` says so, and read when they are asked for."""
+
+    cells: Cells
+    rows: Mapping[Condition, Rows]
+    shifts: Mapping[Condition, Float[np.ndarray, " genes"]] | None
+
+    def __getitem__(self, condition: Condition) -> Float[np.ndarray, "cells genes"]:
+        found = self.cells.dense(self.rows[condition])
+        return found if self.shifts is None else found + self.shifts[condition]
+
+    def __iter__(self) -> Iterator[Condition]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, condition: object) -> bool:
+        return condition in self.rows
+
+
 def technical_duplicate(cells: Cells, conditions: Sequence[Condition], *, seed: int = 0) -> Oracle:
     """Return half of the observed cells of each condition as the prediction of the other half.
 
     The reference of Mejia et al. 2025. A condition of one cell raises `BadDataError`: it has no halves.
     """
     halves = _halves(cells, conditions, seed)
-    predicted = {one: cells.dense(rows) for one, rows in halves.items()}
+    predicted = Duplicates(cells, halves, None)
     return Oracle(Prediction(cells.genes, predicted, Provenance(TECHNICAL, seed=seed)), _rest(cells, halves))
 
 
@@ -49,10 +71,7 @@ def interpolated_duplicate(cells: Cells, conditions: Sequence[Condition], *, see
     """
     halves = _halves(cells, conditions, seed)
     shares, means, centres = _telling(cells, conditions, halves)
-    predicted = {}
-    for i, one in enumerate(conditions):
-        shift = (1 - shares[i]) * (centres[i] - means[i])
-        predicted[one] = cells.dense(halves[one]) + shift
+    predicted = Duplicates(cells, halves, dict(zip(conditions, (1 - shares) * (centres - means), strict=True)))
     return Oracle(Prediction(cells.genes, predicted, Provenance(INTERPOLATED, seed=seed)), _rest(cells, halves))
 
 

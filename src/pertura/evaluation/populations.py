@@ -4,7 +4,7 @@ Euclidean over the whole panel. At most `most_cells` cells of a condition take p
 predicted ones, which have no names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,22 +50,32 @@ class Populations:
         middle = float(np.median(apart)) if len(apart) else 0.0
         return middle if middle > 0 else 1.0
 
-    def plain(self, predicted: Sequence[Few]) -> CellSides:
+    def plain(self, predicted: Iterable[Few]) -> CellSides:
         """Return predicted against observed cells."""
         whole = [_even(len(rows)) for rows in self._chosen]
         return self._sides(self._against(predicted, self._chosen, whole, self._within), 0)
 
-    def redrawn(self, predicted: Sequence[Few]) -> list[CellSides]:
+    def redrawn(self, predicted: Iterable[Few]) -> list[CellSides]:
         """Return predicted cells against observed ones drawn again, with replacement, in each draw."""
         table = self._against(predicted, self._chosen, self._copies, self._within)
         return [self._sides(table, draw) for draw in range(self.rounds.bootstrap)]
 
-    def permuted(self, predicted: Sequence[Few], draw: int) -> CellSides:
-        """Return predicted cells against those that carry their label after a permutation."""
-        rows = self._relabelled[draw]
-        whole = [_even(len(one)) for one in rows]
-        within = self._permuted_within(draw)
-        return self._sides(self._against(predicted, rows, whole, within), 0)
+    def permuted(self, predicted: Iterable[Few]) -> list[CellSides]:
+        """Return predicted cells against those that carry their label after each permutation."""
+        draws = self.rounds.permutations
+        table = np.empty((len(self.conditions), 2, 3, draws))
+        for i, (few, condition) in enumerate(zip(predicted, self.conditions, strict=True)):
+            first = np.asarray(few, dtype=np.float64)
+            table[i, :, 0] = self._both(first, first, condition).mean(axis=(1, 2))[:, None]
+            within = self._within_permuted.setdefault(i, np.full((2, draws), np.nan))
+            for draw, rows in enumerate(self._relabelled):
+                observed = self.cells.dense(rows[i])
+                if np.isnan(within[0, draw]):
+                    within[:, draw] = self._both(observed, observed, condition).mean(axis=(1, 2))
+                across = self._both(first, observed, condition).mean(axis=1)
+                table[i, :, 2, draw] = (across @ _even(len(observed)).T)[:, 0]
+            table[i, :, 1] = within
+        return [self._sides(table, draw) for draw in range(draws)]
 
     def no_change(self) -> CellSides:
         """Return model-side controls in place of a prediction."""
@@ -77,10 +87,7 @@ class Populations:
         return [self._halved(draw) for draw in range(self.rounds.halves)]
 
     def few(self, cells: Few) -> Few:
-        """Return the predicted cells that take part: evenly spaced by total expression, whatever their order.
-
-        They keep their type: those of all conditions are held at once, and float64 would take twice the memory.
-        """
+        """Return the predicted cells that take part: evenly spaced by total expression, whatever their order."""
         few = np.asarray(cells)
         if len(few) > self.most_cells:
             by_total = np.argsort(np.asarray(few, dtype=np.float64).sum(axis=1), kind="stable")
@@ -128,16 +135,9 @@ class Populations:
         return [self._both(few, few, one) for few, one in zip(map(self.cells.dense, self._chosen), self.conditions)]
 
     @cached_property
-    def _within_permuted(self) -> dict[int, list[Within]]:
+    def _within_permuted(self) -> dict[int, Float[np.ndarray, "2 draws"]]:
+        """Distances among relabelled cells of each condition: the same for all predictions, whose means are kept."""
         return {}
-
-    def _permuted_within(self, draw: int) -> list[Within]:
-        """Distances among relabelled cells: the same for all predictions, whose means alone are kept."""
-        if draw not in self._within_permuted:
-            few = map(self.cells.dense, self._relabelled[draw])
-            means = [self._both(one, one, c).mean(axis=(1, 2)) for one, c in zip(few, self.conditions)]
-            self._within_permuted[draw] = [mean[:, None, None] for mean in means]
-        return self._within_permuted[draw]
 
     def _both(self, first: Few, second: Few, condition: Condition) -> Within:
         distances = gaps(first, second)
@@ -145,14 +145,14 @@ class Populations:
 
     def _against(
         self,
-        predicted: Sequence[Few],
+        predicted: Iterable[Few],
         rows: Sequence[Rows],
         weights: Sequence[Weights],
         within: Sequence[Within],
     ) -> Float[np.ndarray, "conditions 2 3 draws"]:
         """Return mean distance and kernel within predicted, within observed, and across, in each draw."""
-        table = np.empty((len(predicted), 2, 3, len(weights[0])))
-        for i, (few, condition) in enumerate(zip(predicted, self.conditions)):
+        table = np.empty((len(self.conditions), 2, 3, len(weights[0])))
+        for i, (few, condition) in enumerate(zip(predicted, self.conditions, strict=True)):
             first = np.asarray(few, dtype=np.float64)
             across = self._both(first, self.cells.dense(rows[i]), condition).mean(axis=1)
             table[i, :, 0] = self._both(first, first, condition).mean(axis=(1, 2))[:, None]
@@ -184,7 +184,5 @@ def _even(size: int) -> Weights:
 
 
 def _weighted(within: Within, weights: Weights) -> Float[np.ndarray, "2 draws"]:
-    """Weighted means over pairs; one that was taken before comes as a single number."""
-    if within.shape[1:] == (1, 1):
-        return np.broadcast_to(within[:, 0], (2, len(weights)))
+    """Return weighted means over pairs."""
     return np.einsum("di,kij,dj->kd", weights, within, weights, optimize=True)

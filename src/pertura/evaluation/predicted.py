@@ -1,5 +1,6 @@
 """The predicted side of a judgement: means, called genes and a few cells, each worked out where a metric needs it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +23,7 @@ Means = Float[np.ndarray, "conditions genes"]
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """A prediction in the order of the observed side. `held` has its cells where they are few enough."""
+    """A prediction in the order of the observed side. `held` has its cells where all are few enough, else none."""
 
     prediction: Prediction
     observed: Observed
@@ -46,6 +47,8 @@ class Predicted:
             sizes.append(len(cells))
             if sum(sizes) * len(observed.genes) <= IN_MEMORY:
                 held[one] = cells
+            else:
+                held.clear()
         broken = np.flatnonzero(~np.isfinite(means).all(axis=1))
         if len(broken):
             name, one = prediction.provenance.model, observed.conditions[broken[0]]
@@ -73,10 +76,9 @@ class Predicted:
         """The same among the genes that no judged perturbation targets."""
         return self.calls.at(self.observed.kept)
 
-    @cached_property
-    def few(self) -> list[Cells]:
-        """The predicted cells that enter distances."""
-        return [self.observed.populations.few(self.cells(one)) for one in self.observed.conditions]
+    def few(self) -> Iterator[Cells]:
+        """Yield for each condition the predicted cells that enter distances; those of all would take much memory."""
+        return (self.observed.populations.few(self.cells(one)) for one in self.observed.conditions)
 
     def _expression(self) -> Expression:
         controls = np.concatenate(self.observed.groups[1].rows)

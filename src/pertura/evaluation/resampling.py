@@ -53,6 +53,11 @@ class Draws:
     def __len__(self) -> int:
         return len(self.means)
 
+    def none(self) -> "Draws":
+        """Return no draws of the same conditions and genes."""
+        nothing = [np.empty((0, *one.shape[1:]), dtype=np.float32) for one in (self.means, self.groups)]
+        return Draws(nothing[0], nothing[1], self.weights, None if self.importance is None else nothing[0])
+
     def side(self, draw: int) -> tuple[Float[np.ndarray, "conditions genes"], Float[np.ndarray, "conditions genes"]]:
         """Return condition means and matched control means of one draw, in float64."""
         return self.means[draw].astype(np.float64), self.weights @ self.groups[draw].astype(np.float64)
@@ -165,12 +170,10 @@ def control_halves_key(name: tuple[str, str], side: int, seed: int) -> tuple[obj
 def bootstrap(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int) -> Draws:
     """Return means of cells redrawn with replacement, within each condition and each control group."""
     parts = [by_name(cells, cells.rows_of(one)) for one in conditions] + list(groups.rows)
-    keys = _bootstrap_keys(conditions, groups, seed)
-    means = [
-        weighted_sums(cells, rows, _drawn(len(rows), draws, key) / len(rows)).astype(np.float32)
-        for rows, key in zip(parts, keys)
-    ]
-    return _draws(means[: len(conditions)], means[len(conditions) :], groups.weights)
+    means = np.empty((draws, len(parts), len(cells.genes)), dtype=np.float32)
+    for i, (rows, key) in enumerate(zip(parts, _bootstrap_keys(conditions, groups, seed), strict=True)):
+        means[:, i] = weighted_sums(cells, rows, _drawn(len(rows), draws, key) / len(rows))
+    return Draws(means[:, : len(conditions)], means[:, len(conditions) :], groups.weights)
 
 
 def permuted(cells: Cells, conditions: Sequence[Condition], groups: ControlGroups, draws: int, seed: int) -> Draws:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from pertura.core.cells import Cells
 from pertura.core.expression import Expression, Subset
+from pertura.core.heap import give_back
 from pertura.core.perturbation import Condition
 from pertura.evaluation import resampling
 from pertura.evaluation.effort import Rounds
@@ -21,7 +22,7 @@ from pertura.metrics.significant import Called, called, directions
 
 MOST_VALUES = 1 << 24
 """FDR values held at a time."""
-TEST_BYTES = 1 << 29
+TEST_BYTES = 1 << 28
 """What a rank test may hold beside the draws of all conditions, which are in memory at the same time."""
 Directions = Int[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "draws cells"]
@@ -58,6 +59,7 @@ class Tester:
 
     def observed(self, rounds: Rounds) -> ObservedCalls:
         """Return the calls of the observed cells and of their draws."""
+        give_back()
         judged = Coded.of(self.cells, self.conditions, self.judge)
         sizes = np.bincount(judged.codes, minlength=len(self.conditions) + len(self.judge.names))
         copies = resampling.copies(self.conditions, self.judge, sizes.tolist(), rounds.bootstrap, self.seed)
@@ -80,6 +82,7 @@ class Tester:
 
     def predicted(self, predicted: Expression, sizes: Sequence[int]) -> Called:
         """Return the calls of predicted cells: those of each condition in turn, then the model-side controls."""
+        give_back()
         own = np.repeat(np.arange(len(self.conditions)), sizes)
         controls = np.repeat(
             np.arange(len(self.model.names)) + len(self.conditions), [len(rows) for rows in self.model.rows]

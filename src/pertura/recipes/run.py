@@ -148,7 +148,7 @@ class _Work:
             folder=self.folder,
             cells=self.cells,
             split=self.split,
-            observed=observed,
+            observed=observed.without_draws(),
             comparison=comparison,
             predictions=predictions,
             taught={one.name: taught_of(one, fitted[one]) for one in self.attempts},
