@@ -69,7 +69,7 @@ def timed(*words: object) -> tuple[float, float, float]:
 def peer(folder: Path, prior: str) -> tuple[float, float]:
     """CPU seconds a candidate over cells, and over means."""
     ((opened, _),) = open_runs((str(folder / "run"),))
-    member = opened.member(f"ridge+{prior}")
+    (member,) = opened.members(f"ridge+{prior}")
     assert member.prior is not None
     context = opened.cells.contexts[0]
     genes = [gene for gene in member.prior.genes if gene in human_vocab().genes][:PEERS]

@@ -82,3 +82,5 @@ def test_the_same_seed_gives_the_same_rounds():
 
     first, second = (simulate_rounds(gains, learn, trade=TradeOff(), batch=4, seed=5) for _ in range(2))
     assert first == second
+    # a share has no interval beyond nothing and all, a regret none below nothing
+    assert all(0 <= one.found.low <= one.found.high <= 1 and one.regret.low >= 0 for one in first)

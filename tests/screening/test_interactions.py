@@ -56,6 +56,12 @@ def test_a_model_whose_errors_are_as_large_as_its_departures_calls_nothing():
     assert not predicted_calls(rng.normal(size=200), rng.normal(size=60), fdr=0.1, direction=1).called.any()
 
 
+def test_a_pair_of_which_nothing_is_predicted_is_never_called():
+    calls = predicted_calls(np.asarray([np.nan, 50.0]), np.linspace(-1, 1, 40), fdr=0.1, direction=1)
+    assert calls.names == ["neither", "synergistic"]
+    assert np.isnan(calls.p[0])
+
+
 def test_synergy_is_what_the_goal_wants():
     errors = generator(0, "errors").normal(size=50)
     both = np.asarray([40.0, -40.0])

@@ -105,6 +105,14 @@ def test_all_pairs_are_evaluated_where_all_are_allowed():
     assert "100.0%" in found.told
 
 
+def test_too_few_evaluations_to_draw_some_at_random_are_told():
+    deltas, goal, gains = world(0, 5)
+    found = pruning.prune_pairs(deltas, goal, lambda pairs: gains[pairs[:, 0], pairs[:, 1]], share=0.5)
+    assert np.isnan(found.missed)
+    assert "cannot be told" in found.told
+    assert "nan" not in found.told
+
+
 def test_the_surrogate_of_a_nonlinear_statistic_scores_the_summed_change():
     deltas, goal, _ = world(0, 12)
     for statistic in ("enrichment", "distance"):

@@ -13,13 +13,19 @@ from typer.testing import CliRunner
 import pertura
 from pertura.cli.app import application
 from pertura.core.errors import BadDataError, MissingError, ModeError, PerturaError, UnknownGeneError, UsageError
+from pertura.models.table import MODELS
 from pertura.recipes.recipe import Recipe
 from pertura.recipes.run import run
 from pertura.recipes.screening_run import blocks
+from pertura.recipes.screening_run.answers import every_answer
 from pertura.recipes.screening_run.asked import Asked, read_asked
 from pertura.recipes.screening_run.asking import question
+from pertura.recipes.screening_run.ranking import Ranking
 from pertura.recipes.screening_run.running import Workers, screen
+from pertura.recipes.screening_run.setting import open_setting
 from pertura.screening.backtest import NEAREST
+from pertura.screening.deltas import predicted_deltas
+from pertura.screening.goal import without_targets
 from small_runs import pairs_file
 
 PROGRAMME = "G00001,G00002,G00003,G00005,-G00007"
@@ -76,6 +82,53 @@ def test_what_was_measured_counts_by_its_precision(single):
     assert (measured["low"] < measured["high"]).all()
 
 
+def test_of_what_was_measured_stands_what_models_that_had_not_seen_it_predicted(single):
+    """The models of the ranking learnt from all of them: their own answers would count the same cells twice."""
+    found = single[0]
+    held = found.trust.held_out
+    hidden = dict(zip((one.perturbation.label for one in held.conditions), held.scores))
+    table = found.table[found.table["seen"] == "measured"].set_index("perturbation")
+    assert table["predicted score"].to_dict() == {name: hidden[name] for name in table.index}
+    raw = {one.perturbation.label: i for i, one in enumerate(found.chosen.conditions)}
+    fitted = {name: answered(found)[raw[name]] for name in table.index}
+    assert all(abs(fitted[name] - hidden[name]) > 1e-9 for name in table.index)
+    assert table["linear score"].isna().all()
+
+
+def answered(found: Ranking) -> np.ndarray:
+    return every_answer(found.setting, found.chosen.conditions).scores
+
+
+def test_candidates_are_ranked_by_models_of_everything_measured(home, single):
+    setting = single[0].setting
+    assert set(setting.learnt) == set(setting.means.conditions)
+    model = MODELS["ridge"].build(None)
+    model.fit(setting.means.cells(), setting.means.split(setting.means.conditions, "all", 0), seed=0)
+    new = [one for one in single[0].chosen.conditions if one not in setting.means.row][:5]
+    deltas = predicted_deltas(model, setting.controls, new, seed=0).values
+    expected = setting.goal.scores(without_targets(deltas, new, setting.goal.genes))
+    table = single[0].table.set_index("perturbation")
+    np.testing.assert_allclose([table.loc[one.perturbation.label, "score"] for one in new], expected, atol=1e-12)
+    kept = open_setting(asked(home, refit=False))
+    assert set(kept.learnt) == {one for one in kept.means.conditions if one in kept.split.train}
+
+
+@pytest.mark.slow
+def test_candidates_that_no_model_tells_apart_say_so(home):
+    found = screen(asked(home, "train-mean", candidates=GENES[8:]), home / "alike")
+    new = found.table[found.table["seen"] != "measured"]
+    others = f"predicted like {len(new) - 1} others"
+    assert len(new) > 3
+    assert new["flags"].str.contains(others).all()
+
+
+def test_what_was_left_out_of_a_table_of_genes_is_told(home, tmp_path):
+    (tmp_path / "deg.csv").write_text("gene,log2fc,padj\nG00001,2.0,0.01\nG00002,1.0,0.5\nG00003,-1.0,0.001\n")
+    what = asked(home, programme=str(tmp_path / "deg.csv"))
+    assert what.programme == {"G00001": 2.0, "G00003": -1.0}
+    assert "deg: 1 rows without a finite change at adjusted p < 0.05 were left out" in open_setting(what).notes
+
+
 def test_the_back_test_judges_the_model_every_baseline_and_the_nearest(single):
     verdicts = single[0].trust.verdicts
     singles = {one.model for one in verdicts if one.kind.startswith("singles")}
@@ -87,7 +140,6 @@ def test_the_back_test_judges_the_model_every_baseline_and_the_nearest(single):
 
 def test_what_is_hidden_has_no_influence_on_its_prediction(home):
     """Cells of a perturbation made extreme: what is predicted of it while it is hidden stays the same."""
-    from pertura.recipes.screening_run.setting import open_setting
     from pertura.recipes.screening_run.trust import held_out, hidden_of
 
     setting = open_setting(asked(home, members=0))
@@ -150,9 +202,9 @@ def test_a_folder_of_another_question_is_left_alone(home, single):
 def test_pairs_are_pruned_ranked_and_called(home):
     found = screen(asked(home, "additive", kind="pairs", share=0.5), home / "pairs")
     assert found.search is not None
-    # pairs of the eight singles that the additive model learnt; measured pairs of others are ranked beside them
-    assert found.search.every == 28
-    assert found.search.evaluated == 14
+    # pairs of the twelve singles that were measured; measured pairs that were pruned are ranked beside them
+    assert found.search.every == 66
+    assert found.search.evaluated == 33
     table = found.table
     assert set(table["interaction"]) <= {"synergistic", "antagonistic", "neither"}
     # an additive model foretells no departure
@@ -175,13 +227,17 @@ def test_a_goal_that_nobody_changes_cannot_be_told_from_noise(home, tmp_path):
     ("changes", "error", "told"),
     [
         ({"programme": ""}, UsageError, "names no gene"),
-        ({"programme": "NOGENE1,NOGENE2"}, UnknownGeneError, "NOGENE1"),
+        (
+            {"programme": "NOGENE1,NOGENE2"},
+            UsageError,
+            "none of its genes is among the 40 that the models predict: NOGENE1",
+        ),
         ({"programme": None}, UsageError, "neither a programme nor a target"),
         ({"mode": "interference"}, ModeError, "activation"),
         ({"mode": "nonsense"}, UsageError, "no mode"),
         ({"context": "line-z"}, BadDataError, "no control cells of context line-z"),
         ({"candidates": "NOSUCHGENE"}, UnknownGeneError, "NOSUCHGENE"),
-        ({"unwanted": "NOGENE1"}, UnknownGeneError, "NOGENE1"),
+        ({"unwanted": "NOGENE1"}, UsageError, "unwanted genes: none of its genes"),
         ({"statistic": "distance"}, UsageError, "goes with"),
         ({"level": 1.5}, BadDataError, "level"),
         ({"kind": "pairs", "candidates": "G00001"}, UsageError, "two genes"),

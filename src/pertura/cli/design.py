@@ -15,6 +15,7 @@ from pertura.cli.screen import (
     Mode,
     Model,
     ProgrammeText,
+    Refit,
     Seed,
     Singles,
     StatisticName,
@@ -49,6 +50,7 @@ def design(
     singles: Singles = None,
     candidates: Genes = None,
     members: Members = None,
+    refit: Refit = None,
     seed: Seed = None,
     budget: Budget = 48,
     explore: Explore = 0.5,
@@ -81,6 +83,7 @@ def design(
         "kind": None if singles is None else ("singles" if singles else "pairs"),
         "candidates": candidates,
         "members": members,
+        "refit": refit,
         "seed": seed,
     }
     if output.exists() and not output.is_dir():

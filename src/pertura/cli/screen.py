@@ -37,6 +37,10 @@ Singles = Annotated[bool | None, typer.Option("--singles/--pairs", help="Rank si
 Genes = Annotated[str | None, typer.Option("--candidates", help="Genes to choose from: a list, or a file of them.")]
 Share = Annotated[float | None, typer.Option(help="Of all pairs, the share to evaluate.", min=1e-6, max=1)]
 Members = Annotated[int | None, typer.Option(help="Refits of each model behind the spread.", min=0, max=100)]
+Refit = Annotated[
+    bool | None,
+    typer.Option("--refit/--no-refit", help="Rank by quick models fitted to everything measured. Default: yes."),
+]
 Folds = Annotated[int | None, typer.Option(help="Turns in which conditions are hidden.", min=2, max=100)]
 Level = Annotated[float | None, typer.Option(help="What intervals are to hold.", min=0.01, max=0.999)]
 Fdr = Annotated[float | None, typer.Option(help="False discovery rate of called pairs.", min=0.001, max=0.5)]
@@ -65,6 +69,7 @@ def screen(
     candidates: Genes = None,
     share: Share = None,
     members: Members = None,
+    refit: Refit = None,
     folds: Folds = None,
     level: Level = None,
     fdr: Fdr = None,
@@ -96,6 +101,7 @@ def screen(
         "candidates": candidates,
         "share": share,
         "members": members,
+        "refit": refit,
         "folds": folds,
         "level": level,
         "fdr": fdr,

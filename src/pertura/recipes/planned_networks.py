@@ -40,15 +40,19 @@ def _planned(recipe: Recipe, spec: str, extent: Extent) -> PlannedNetwork:
     found = network.footprint(options, replace(extent, prior_width=width, prior_genes=prior_genes))
     training, times = options.training, f" x {recipe.seeds} seeds" if recipe.seeds > 1 else ""
     told = (
-        f"{spec}: {found.parameters / 1e6:,.1f} million numbers, at most {training.epochs} epochs of {found.updates:,} "
+        f"{spec}: {_numbers(found.parameters)}, at most {training.epochs} epochs of {found.updates:,} "
         f"updates of {training.batch} {found.unit}{times}, {training.precision} on {training.device}, about "
-        f"{found.training_bytes / 2**30:.1f} GiB"
+        f"{max(found.training_bytes / 2**30, 0.1):.1f} GiB"
     )
     try:
         network.check(options)
     except PerturaError as error:
         return PlannedNetwork(told, found.training_bytes, f"{spec}: {error}")
     return PlannedNetwork(told, found.training_bytes, "")
+
+
+def _numbers(count: int) -> str:
+    return f"{count / 1e6:,.1f} million numbers" if count >= 1e6 else f"{count:,} numbers"
 
 
 def _width(recipe: Recipe, spec: str) -> int:

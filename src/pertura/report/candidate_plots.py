@@ -68,11 +68,18 @@ class Line:
 
 @style()
 def uncertainty_chart(
-    scores: Values, spread: Values, told: Bool[np.ndarray, " candidates"], names: Sequence[str], *, axis: str
+    scores: Values,
+    spread: Values,
+    told: Bool[np.ndarray, " candidates"],
+    names: Sequence[str],
+    *,
+    axis: str,
+    uncertainty: str = "spread of the ensemble",
 ) -> Figure:
-    """Return each candidate as a dot: its score, and the spread of the ensemble about it, the least spread on top.
+    """Return each candidate as a dot: its score, and how uncertain it is, the most certain on top.
 
-    `names` stand in the order of rank, and the first are written. Candidates told from noise are dark.
+    `uncertainty` says what `spread` is. `names` stand in the order of rank, and the first are written. Candidates told
+    from noise are dark.
     """
     height = 330.0
     canvas = Canvas(TITLE_HEIGHT + KEY_ROW + height + 48)
@@ -93,7 +100,7 @@ def uncertainty_chart(
     value_axis(axes, "y", finite_limits([0.0, *y.tolist()]))
     axes.invert_yaxis()
     axes.axvline(0.0, color=QUIET, lw=1, ls=(0, (4, 3)))
-    axes.set(xlabel=axis, ylabel="spread of the ensemble (smaller is higher)")
+    axes.set(xlabel=axis, ylabel=f"{uncertainty} (smaller is higher)")
     mine = told[kept]
     dots(axes, np.stack([x, y], axis=1)[~mine], QUIET, 3.5, 0.35)
     dots(axes, np.stack([x, y], axis=1)[mine], BLUE, 4.5, 0.7)

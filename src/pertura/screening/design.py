@@ -123,7 +123,7 @@ def simulate_rounds(
                 known[_next(strategy, known, learn, (batch, seed + start), trade)] = True
                 traces[start, which, one] = known[truly].mean(), _regret(observed, known)
     return tuple(
-        Round(strategy, min(batch * (one + 2), len(observed)), *(_mean_of(traces[:, which, one, i]) for i in range(2)))
+        Round(strategy, min(batch * (one + 2), len(observed)), *_means_of(traces[:, which, one]))
         for which, strategy in enumerate(STRATEGIES)
         for one in range(rounds)
     )
@@ -146,10 +146,15 @@ def _regret(observed: Values, known: Bool[np.ndarray, " candidates"]) -> float:
     return float((observed.max() - observed[known].max()) / whole) if whole > 0 else 0.0
 
 
-def _mean_of(values: Float[np.ndarray, " starts"]) -> Estimate:
+def _means_of(traces: Float[np.ndarray, "starts 2"]) -> tuple[Estimate, Estimate]:
+    """The mean share found, from 0 to 1, and the mean regret, not below 0: no interval reaches beyond."""
+    return _mean_of(traces[:, 0], 1.0), _mean_of(traces[:, 1], np.inf)
+
+
+def _mean_of(values: Float[np.ndarray, " starts"], most: float) -> Estimate:
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
     wide = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return Estimate(mean, mean - wide, mean + wide)
+    return Estimate(mean, max(mean - wide, 0.0), min(mean + wide, most))
 
 
 def batch_names(rows: Sequence[int], names: Sequence[str]) -> list[str]:

@@ -67,6 +67,7 @@ def predicted_calls(departure: Values, errors: Float[np.ndarray, " held_out"], *
         if excess > 0:
             tail = p_at(sizes, start) * np.exp(-(asked - start) / excess)
             p = np.where(asked > sizes[-1], np.minimum(tail, 1 / (len(sizes) + 1)), p)
+        p = np.where(np.isfinite(departure), p, np.nan)
     return Calls(departure, p, false_discovery_rate(p[None])[0], fdr, direction, len(errors))
 
 

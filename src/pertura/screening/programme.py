@@ -5,15 +5,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from pertura.core.errors import BadDataError, MissingError, UnknownGeneError, UsageError
+from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.genes.identifiers import human_identifiers
 
 LARGEST_BYTES = 1 << 25
+MOST_NAMED = 12
 GENE_COLUMNS = ("gene", "genes", "symbol", "gene_symbol", "gene_name", "names", "feature")
 WEIGHT_COLUMNS = (
     "weight",
@@ -50,7 +52,12 @@ class Programme:
         if wrong:
             raise UsageError(f"programme {self.name}: the weight of {wrong[0]} is {self.weights[wrong[0]]}")
         if not self.weights:
-            raise UsageError(f"programme {self.name} names no gene; give genes such as HBZ,HBG2,-SPI1 or a file")
+            raise UsageError(f"{self.called} names no gene; give genes such as HBZ,HBG2,-SPI1 or a file")
+
+    @property
+    def called(self) -> str:
+        """The programme in words."""
+        return f"programme {self.name}" if self.name else "the programme"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ def read_programme(path: Path, name: str = "") -> Programme:
 
 
 def placed(programme: Programme, panel: Sequence[str]) -> Placed:
-    """Return the programme on a panel; `UnknownGeneError` where no gene of it is measured.
+    """Return the programme on a panel; `UsageError` where no gene of it is measured.
 
     A name that the panel does not have is also looked for under its approved symbol.
     """
@@ -133,8 +140,21 @@ def placed(programme: Programme, panel: Sequence[str]) -> Placed:
         if name != gene:
             renamed[gene] = name
     if not found:
-        raise UnknownGeneError(missing, panel)
+        raise _unmeasured(programme, panel)
     return Placed(weights, tuple(found), tuple(missing), renamed)
+
+
+def _unmeasured(programme: Programme, panel: Sequence[str]) -> UsageError:
+    genes = sorted(programme.weights)
+    named = []
+    for gene in genes[:MOST_NAMED]:
+        close = get_close_matches(gene, panel, n=1, cutoff=0.75)
+        named.append(f"{gene} (did you mean {close[0]}?)" if close else gene)
+    more = f" and {len(genes) - MOST_NAMED} more" if len(genes) > MOST_NAMED else ""
+    return UsageError(
+        f"{programme.called}: none of its genes is among the {len(panel)} that the models predict: "
+        f"{', '.join(named)}{more}"
+    )
 
 
 def _named(entries: Sequence[str]) -> str:
@@ -194,5 +214,5 @@ def _from_table(lines: Sequence[str], path: Path, name: str) -> Programme:
         if row[gene] in weights:
             raise BadDataError(f"{row[gene]} stands there twice", file=path, place=f"line {number}")
         weights[row[gene]] = size
-    told = f"{dull} rows without a finite change at adjusted p < {SIGNIFICANT:g} were left out"
+    told = f"{name}: {dull} rows without a finite change at adjusted p < {SIGNIFICANT:g} were left out"
     return Programme(name, weights, (told,) if dull else ())

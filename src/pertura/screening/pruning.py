@@ -52,10 +52,10 @@ class Found:
     def told(self) -> str:
         """The search in words."""
         share = self.evaluated / max(self.every, 1)
-        return (
-            f"{self.evaluated:,} of {self.every:,} pairs ({share:.1%}) were evaluated; about {self.missed:.2g} of the "
-            f"{self.top} best pairs are expected among the others"
-        )
+        missed = f"about {self.missed:.2g} of the {self.top} best pairs are expected among the others"
+        if np.isnan(self.missed):
+            missed = "too few to draw some at random, so how many of the best are among the others cannot be told"
+        return f"{self.evaluated:,} of {self.every:,} pairs ({share:.1%}) were evaluated; {missed}"
 
 
 def candidates(

@@ -75,8 +75,15 @@ def score_departures(members: Sequence[Member], controls: Cells, pairs: Sequence
         three = [[row[pair], *(row[one] for one in singles_of(pair))] for pair in pairs]
         index = np.asarray(three, dtype=np.int64).reshape(-1, 3)
         both, first, second = (without_targets(total[index[:, i]], pairs, goal.genes) for i in range(3))
-        values = departures(both, first, second, goal.scores)
+        # rounding of what adds up is no departure
+        values = np.round(departures(both, first, second, goal.scores), 12)
     return np.where(unknown[index].any(axis=1), np.nan, values)
+
+
+def columns_of(goal: Goal, found: Answers) -> dict[str, Values]:
+    """Return what predicted changes alone say of conditions: score, spread, and z and p among genes."""
+    specific = goal.specificity(found.deltas)
+    return {"score": found.scores, "spread": found.spread, "z": specific.z, "p": specific.p}
 
 
 def every_answer(setting: Setting, conditions: Sequence[Condition]) -> Answers:

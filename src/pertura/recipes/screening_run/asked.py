@@ -43,6 +43,8 @@ class Asked:
     target_against: str = ""
     statistic: Statistic = "weighted-mean"
     direction: Direction = "up"
+    reading: tuple[str, ...] = ()
+    """What was left out when the files of genes were read."""
     unwanted: dict[str, float] = Field(default_factory=dict)
     """Genes that should stay as they are."""
     kind: Literal["singles", "pairs"] = "singles"
@@ -53,6 +55,8 @@ class Asked:
     members: int = Field(default=5, ge=0, le=100)
     """Refits of each model on parts of the training, for the spread of the ensemble."""
     folds: int = Field(default=5, ge=2, le=100)
+    refit: bool = True
+    """Whether models that are fitted in a moment learn from everything measured before they rank."""
     level: float = Field(default=0.9, gt=0, lt=1)
     fdr: float = Field(default=0.1, gt=0, lt=1)
     seed: int = Field(default=1, ge=0, lt=1 << 32)

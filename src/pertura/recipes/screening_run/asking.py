@@ -27,10 +27,11 @@ def question(given: Mapping[str, Any], record: Path | None = None) -> Asked:
     programme = words.pop("programme", None)
     if programme is not None:
         read = programme if isinstance(programme, Programme) else programme_of(programme)
-        content |= {"programme": dict(read.weights), "programme_name": read.name}
+        content |= {"programme": dict(read.weights), "programme_name": read.name, "reading": read.notes}
     unwanted = words.pop("unwanted", None)
     if unwanted is not None:
-        content["unwanted"] = dict(programme_of(unwanted).weights)
+        kept = programme_of(unwanted)
+        content |= {"unwanted": dict(kept.weights), "reading": (*content.get("reading", ()), *kept.notes)}
     genes = words.pop("candidates", None)
     if genes is not None:
         content["genes"] = genes_named(genes) if isinstance(genes, str) else tuple(genes)

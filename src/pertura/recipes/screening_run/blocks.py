@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 from pertura.core.atomic import replacing
 from pertura.core.errors import UsageError
 from pertura.core.perturbation import Condition
-from pertura.recipes.screening_run.answers import answers, every_answer, score_departures
+from pertura.recipes.screening_run.answers import answers, columns_of, every_answer, score_departures
 from pertura.recipes.screening_run.setting import Setting
 from pertura.screening.nearest import Neighbourhood
 
@@ -80,14 +80,10 @@ class Blocks:
 def scored(setting: Setting, conditions: Sequence[Condition]) -> Block:
     """Return all that is said of some candidates without knowing the others."""
     found = every_answer(setting, conditions)
-    specific = setting.goal.specificity(found.deltas)
     means = setting.means
     near = Neighbourhood.of(means.conditions, means.model_deltas).nearest(conditions, found.deltas)
     columns: dict[str, Float[np.ndarray, " candidates"]] = {
-        "score": found.scores,
-        "spread": found.spread,
-        "z": specific.z,
-        "p": specific.p,
+        **columns_of(setting.goal, found),
         "unwanted": _unwanted(setting, found.deltas),
         "nearest": near.rows.astype(np.float64),
         "similarity": near.similarity,

@@ -69,7 +69,7 @@ def _genes(setting: Setting) -> tuple[tuple[str, ...], tuple[str, ...]]:
     kept = tuple(sorted(set(setting.asked.genes) - set(unknown)))
     if not kept:
         raise UnknownGeneError(unknown, setting.representable)
-    return kept, (_named(unknown, "are unknown to panel, vocabulary and prior"),) if unknown else ()
+    return kept, (listed(unknown, "genes unknown to panel, vocabulary and prior"),) if unknown else ()
 
 
 def _scope(model: object) -> frozenset[str]:
@@ -86,7 +86,7 @@ def _pairs(setting: Setting, genes: Sequence[str], notes: tuple[str, ...]) -> Ch
         deltas.append(found.deltas[rows])
         kept += [block[i].genes[0] for i in rows]
         absent += [one.genes[0] for one in block if one in found.fallbacks]
-    told = (*notes, _named(absent, "cannot be represented by the models")) if absent else notes
+    told = (*notes, listed(absent, "genes that the models cannot represent")) if absent else notes
     if len(kept) < 2:
         raise UsageError(f"pairs need two genes that the models can represent; there are {len(kept)}. {' '.join(told)}")
     asked = pruning.candidates(np.concatenate(deltas), setting.goal, share=setting.asked.share, seed=setting.asked.seed)
@@ -101,6 +101,7 @@ def _pairs(setting: Setting, genes: Sequence[str], notes: tuple[str, ...]) -> Ch
     return Chosen((*pairs, *also), told, asked)
 
 
-def _named(genes: Sequence[str], why: str) -> str:
-    more = f" and {len(genes) - MOST_NAMED:,} more" if len(genes) > MOST_NAMED else ""
-    return f"{len(genes):,} genes {why}: {', '.join(genes[:MOST_NAMED])}{more}"
+def listed(names: Sequence[str], what: str) -> str:
+    """Return how many things are what, and the first of them by name."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"{what} ({len(names):,}): {', '.join(names[:MOST_NAMED])}{more}"

@@ -16,10 +16,10 @@ from pertura.core.perturbation import Condition
 from pertura.recipes.narration import Narrator, Silent
 from pertura.recipes.screening_run.answers import answers, every_answer
 from pertura.recipes.screening_run.asked import Asked, Designed, write_asked
-from pertura.recipes.screening_run.candidates import Chosen, chosen
+from pertura.recipes.screening_run.candidates import Chosen, chosen, listed
 from pertura.recipes.screening_run.setting import Setting, bagged, open_setting, refitted
 from pertura.report.candidate_plots import Line, rounds_chart
-from pertura.report.html import Definitions, FigureBlock, Page, Paragraph, Section, TableBlock, render
+from pertura.report.html import Block, Definitions, FigureBlock, Page, Paragraph, Section, TableBlock, render
 from pertura.report.tables import Column, Interval, Row, Table
 from pertura.screening.design import Answer, Batch, Round, choose_batch, simulate_rounds
 from pertura.screening.observed import ObservedScores, observed_scores
@@ -141,12 +141,13 @@ def _open_candidates(setting: Setting, candidates: Chosen) -> tuple[list[Conditi
     if not kept:
         raise UsageError("no candidate is left: each was measured already, or no model can represent it")
     answer = Answer(setting.goal.sign * found.scores[kept], found.spread[kept], found.deltas[kept])
-    done = len(candidates.conditions) - len(new)
     notes = candidates.notes
-    if done:
-        notes = (*notes, f"{done} candidates were measured already and are not chosen again")
+    if len(new) < len(candidates.conditions):
+        already = [one.perturbation.label for one in candidates.conditions if one in measured]
+        notes = (*notes, listed(already, "candidates that were measured already and are not chosen again"))
     if len(kept) < len(new):
-        notes = (*notes, f"{len(new) - len(kept):,} candidates cannot be represented by the models: not chosen")
+        lacking = [one.perturbation.label for one in new if one in found.fallbacks]
+        notes = (*notes, listed(lacking, "candidates that the models cannot represent: not chosen"))
     return [new[i] for i in kept], answer, notes
 
 
@@ -241,8 +242,7 @@ def sentence(made: Design) -> str:
     if not last:
         return "Whether the design beats random choice could not be tried out on this screen."
     told = ", ".join(
-        f"{WORDS[name]} {one.found.value:.0%} [{max(one.found.low, 0):.0%}, {min(one.found.high, 1):.0%}]"
-        for name, one in last.items()
+        f"{WORDS[name]} {one.found.value:.0%} [{one.found.low:.0%}, {one.found.high:.0%}]" for name, one in last.items()
     )
     return f"On your screen, of the best tenth, after {last['design'].measured} conditions were measured: {told}."
 
@@ -251,7 +251,7 @@ def _page(made: Design) -> str:
     goal, designed = made.setting.goal, made.designed
     strategies = dict.fromkeys(one.strategy for one in made.rounds)
     lines = [_line(made, name) for name in strategies]
-    tried: list[object] = [Paragraph(sentence(made))]
+    tried: list[Block] = [Paragraph(sentence(made))]
     if lines:
         tried.append(FigureBlock(rounds_chart(lines, title="Simulated rounds", axis="of the best tenth")))
         tried.append(TableBlock(rounds_table(made.rounds)))
@@ -266,7 +266,7 @@ def _page(made: Design) -> str:
         lead=sentence(made),
         sections=(
             Section("batch", "The batch", (TableBlock(batch_table(made)),)),
-            Section("rounds", "Would it have worked?", tuple(tried)),  # type: ignore[arg-type]
+            Section("rounds", "Would it have worked?", tuple(tried)),
             Section("cells", "How many cells", (TableBlock(power_rows(made)),)),
             Section("method", "How it was done", (Definitions(items),)),
         ),
@@ -282,6 +282,6 @@ def _line(made: Design, name: str) -> Line:
         WORDS[name],
         tuple(one.measured for one in mine),
         tuple(one.found.value for one in mine),
-        tuple(max(one.found.low, 0.0) for one in mine),
-        tuple(min(one.found.high, 1.0) for one in mine),
+        tuple(one.found.low for one in mine),
+        tuple(one.found.high for one in mine),
     )

@@ -1,6 +1,7 @@
 """The page of a ranking: would it have worked, then the ranking, then what stands behind it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -23,10 +24,10 @@ from pertura.report.html import (
     render,
 )
 from pertura.report.sortable import SortableTable
-from pertura.report.tables import Cell, Column, Interval, Row, Table
+from pertura.report.tables import Cell, Column, Interval, Kind, Row, Table
 from pertura.report.wording import count, number
 from pertura.screening.backtest import Estimate, Verdict
-from pertura.screening.goal import STATISTICS
+from pertura.screening.goal import STATISTICS, without_targets
 from pertura.screening.interactions import NEITHER
 
 FIRST = 25
@@ -77,14 +78,24 @@ def backtest_sentence(trust: Trust, kind: str) -> str:
 
 
 def bars_of(ranking: Ranking, candidates: int, most: int = MOST_GENES) -> list[GeneBars]:
-    """Return what genes add to the score of the first candidates, the largest parts first, the rest as one."""
+    """Return what genes add to the score of the first candidates, the largest parts first, the rest as one.
+
+    Of what was measured these are parts of the measured score.
+    """
     from pertura.recipes.screening_run.answers import answers
 
-    setting, rows = ranking.setting, ranking.order[:candidates]
-    conditions = [ranking.chosen.conditions[i] for i in rows]
+    setting, means = ranking.setting, ranking.setting.means
+    conditions = [ranking.chosen.conditions[i] for i in ranking.order[:candidates]]
     if not conditions:
         return []
-    deltas = answers(setting.members, (), setting.controls, conditions, setting.goal).deltas
+    deltas = np.empty((len(conditions), len(setting.goal.genes)))
+    known = [i for i, one in enumerate(conditions) if one in means.row]
+    new = [i for i, one in enumerate(conditions) if one not in means.row]
+    rows = [means.row[conditions[i]] for i in known]
+    deltas[known] = without_targets(means.judge_deltas[rows], [conditions[i] for i in known], means.genes)
+    if new:
+        asked = [conditions[i] for i in new]
+        deltas[new] = answers(setting.members, (), setting.controls, asked, setting.goal).deltas
     parts = setting.goal.contributions(deltas)
     return [_bars(one.perturbation.label, row, setting.goal.genes, most) for one, row in zip(conditions, parts)]
 
@@ -168,17 +179,18 @@ def _ranking(ranking: Ranking) -> list[Block]:
     at = list(ranking.order)
     chart = uncertainty_chart(
         ranking.score[at],
-        ranking.block["spread"][at],
+        ranking.uncertainty[at],
         ranking.told[at],
         [ranking.chosen.conditions[i].perturbation.label for i in at],
         axis=f"score ({goal.statistic})",
+        uncertainty=ranking.uncertainty_name,
     )
     files = (Link("ranking.csv", "ranking.csv"), Link("ranking.parquet", "ranking.parquet"))
     return [FigureBlock(chart), SortableTable(shown, "ranking", 0), Links(files)]
 
 
 def _shown_columns(ranking: Ranking) -> list[tuple[str, Column]]:
-    names: list[tuple[str, str]] = [
+    names: list[tuple[str, Kind]] = [
         ("rank", "count"),
         ("perturbation", "text"),
         ("score", "interval"),
@@ -196,7 +208,7 @@ def _shown_columns(ranking: Ranking) -> list[tuple[str, Column]]:
     if ranking.setting.asked.kind == "pairs":
         names += [("departure", "number"), ("departure q", "number"), ("interaction", "text")]
     names.append(("flags", "text"))
-    return [(name, Column(name, kind, MEANINGS[name], digits=2)) for name, kind in names]  # type: ignore[arg-type]
+    return [(name, Column(name, kind, MEANINGS[name], digits=2)) for name, kind in names]
 
 
 def _cell(name: str, record: dict[str, Any]) -> Cell:
@@ -204,8 +216,10 @@ def _cell(name: str, record: dict[str, Any]) -> Cell:
 
 
 def _genes(ranking: Ranking) -> list[Block]:
-    goal = ranking.setting.goal
-    chart = gene_bars_chart(bars_of(ranking, DRAWN), title=f"Parts of the score, first {DRAWN} candidates")
+    goal, found = ranking.setting.goal, bars_of(ranking, DRAWN)
+    measured = {one.perturbation.label for one in ranking.measured}
+    bars = [replace(one, name=f"{one.name} (measured)" if one.name in measured else one.name) for one in found]
+    chart = gene_bars_chart(bars, title=f"Parts of the score, first {DRAWN} candidates")
     words = f"The score is {STATISTICS[goal.statistic]}. genes.csv has the parts of the first {FIRST} candidates."
     return [Paragraph(words), FigureBlock(chart)]
 
@@ -272,11 +286,14 @@ def _method(ranking: Ranking) -> list[Block]:
     asked = setting.asked
     refits = f"{len(setting.bags)} refits on four fifths of the training" if setting.bags else "no refits"
     linear = setting.linear.name if setting.linear is not None else "none"
+    every = len(setting.learnt) == len(setting.means.conditions)
+    learnt = "all measured conditions" if every else "the train part of the run"
     items = (
         ("Goal", f"{goal.name}, {goal.direction}: {STATISTICS[goal.statistic]}"),
         ("Genes", "; ".join(setting.notes) or "all of the goal are measured"),
         ("Null of the statistic", "the changes permuted among genes of like mean expression (ten bins)"),
         ("Ensemble", f"{', '.join(one.name for one in setting.members)}; {refits}"),
+        ("Learnt from", f"{learnt} ({count(len(setting.learnt))}); hidden ones by models fitted without them"),
         ("Linear baseline", linear),
         ("Interval", f"split conformal, {asked.level:.0%}, errors in units of sqrt(spread^2 + median error^2)"),
         ("Controls", f"{count(len(setting.controls))} of {setting.controls.name}, {setting.context or 'one context'}"),

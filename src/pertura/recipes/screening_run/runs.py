@@ -1,13 +1,13 @@
 """The models of finished runs: which of them a screen asks, loaded or fitted again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pertura.comparison.roles import role_of
+from pertura.comparison.roles import Role, role_of
 from pertura.core.cells import Cells
 from pertura.core.errors import BadDataError, MissingError, UsageError
 from pertura.core.model import PerturbationModel
@@ -18,9 +18,10 @@ from pertura.genes.vocab import human_vocab
 from pertura.models.table import MODELS, load_model
 from pertura.prediction.predict import Matching
 from pertura.priors.prior import GenePrior
+from pertura.recipes.attempt import REPEATS
 from pertura.recipes.recipe import FILE, Recipe, read_recipe
-from pertura.recipes.sources import cells_of, model_name
-from pertura.recipes.with_prior import PriorShelf
+from pertura.recipes.sources import cells_of, model_name, network_of
+from pertura.recipes.with_prior import SEVERAL, PriorShelf
 from pertura.screening.deltas import predicted_deltas
 
 CHECKED = 3
@@ -31,7 +32,7 @@ TOLERANCE = 1e-5
 class Member:
     """A model of a screen. `fresh` returns it unfitted, where it can be fitted again in a moment; else None.
 
-    `prior` is the prior of a model that has one.
+    `prior` is the prior of a model that has one, the first of several.
     """
 
     name: str
@@ -64,41 +65,47 @@ class Run:
     def chosen(self) -> tuple[str, ...]:
         """Return the models that are asked where none is named.
 
-        Trained networks, if there are any; else ridge regression on each prior (controls of priors apart); else ridge
-        regression on the training PCA.
+        Trained networks, with priors and without, if there are any; else ridge regression on each prior; else ridge
+        regression on the training PCA. What was given a control of a prior is never chosen.
         """
         specs = {name: self._spec(name) for name in self.names}
-        trained = [one for one, spec in specs.items() if role_of(spec) is None and _family(spec) != "baseline"]
         roles = {one: role_of(spec) for one, spec in specs.items()}
+        controls = {one for one, role in roles.items() if role is not None and role.control}
+        trained = [one for one, spec in specs.items() if one not in controls and not _is_baseline(spec)]
         known = [
             one
             for one, role in roles.items()
-            if role is not None and role.base == "ridge" and not role.control and not role.with_expression
+            if role is not None and role.base == "ridge" and one not in controls and not role.with_expression
         ]
         found = trained or known or [one for one in self.names if one in ("ridge", "linear")][:1] or self.names[:1]
         if not found:
             raise MissingError(f"{self.folder} holds no fitted model; finish the run first")
         return tuple(found)
 
-    def member(self, name: str) -> Member:
-        """Return a model of the run, able to answer for every gene that its prior knows.
+    def members(self, name: str) -> tuple[Member, ...]:
+        """Return a model of the run, able to answer for every gene that its prior knows; a network with all its seeds.
 
-        A run cuts priors to the genes of its screen: such a model is fitted again, in a moment, with the whole prior,
-        and must then agree with the one that was saved.
+        A run cuts the priors of baselines to the genes of its screen: such a model is fitted again, in a moment, with
+        the whole prior, and must then agree with the one that was saved. Networks are taken as they were trained.
         """
         if name not in self.names:
             raise UsageError(f"{self.folder} has no fitted model {name!r}; there are: {', '.join(self.names)}")
         spec = self._spec(name)
         if ":" in spec:
             raise UsageError(f"{name} is code of yours, which no folder may start; screen with it from Python")
-        saved = load_model(self.folder / "models" / name / "model")
-        role = role_of(spec)
+        home, role = self.folder / "models" / name, role_of(spec)
+        saved = load_model(home / "model")
+        if network_of(spec) is not None:
+            prior = None if role is None else self._prior_beside(role)
+            seeds = sorted((int(one.parent.name), one) for one in (home / REPEATS).glob("[0-9]*/model"))
+            further = [Member(f"{name} seed {seed}", load_model(one), None, prior) for seed, one in seeds]
+            return (Member(name, saved, None, prior), *further)
         if role is None:
-            fresh = _builder(spec) if _family(spec) == "baseline" else None
-            return Member(name, saved, fresh)
-        genes = {*human_vocab().genes, *self.cells.genes, *(one for c in self.cells.perturbed for one in c.genes)}
-        prior = PriorShelf(self.recipe.priors).prior(role, genes)
-        entry = MODELS[role.base]
+            return (Member(name, saved, _builder(spec) if _is_baseline(spec) else None),)
+        return (self._with_whole_prior(saved, role),)
+
+    def _with_whole_prior(self, saved: PerturbationModel, role: Role) -> Member:
+        prior, entry = self._prior(role), MODELS[role.base]
 
         def with_prior() -> PerturbationModel:
             joined = entry.build_with_expression
@@ -106,8 +113,19 @@ class Run:
 
         model = with_prior()
         model.fit(self.cells, self.split, seed=self.recipe.seed)
-        self._agree(saved, model, name)
-        return Member(name, model, with_prior, prior)
+        self._agree(saved, model, role.name)
+        return Member(role.name, model, with_prior, prior)
+
+    def _prior(self, role: Role) -> GenePrior:
+        genes = {*human_vocab().genes, *self.cells.genes, *(one for c in self.cells.perturbed for one in c.genes)}
+        return PriorShelf(self.recipe.priors).prior(role, genes)
+
+    def _prior_beside(self, role: Role) -> GenePrior | None:
+        """The (first) prior of a network, for the linear model beside it; None where its file is gone."""
+        try:
+            return self._prior(replace(role, prior=role.prior.split(SEVERAL)[0]))
+        except MissingError:
+            return None
 
     def _agree(self, saved: PerturbationModel, again: PerturbationModel, name: str) -> None:
         context = self.cells.contexts[0]
@@ -156,8 +174,10 @@ def _open(folder: Path) -> Run:
     return Run(folder, read_recipe(folder / FILE), read_split(folder / "split.json"))
 
 
-def _family(spec: str) -> str:
-    return MODELS[spec].family if spec in MODELS else ""
+def _is_baseline(spec: str) -> bool:
+    role = role_of(spec)
+    base = spec if role is None else role.base
+    return base in MODELS and MODELS[base].family == "baseline"
 
 
 def _builder(spec: str) -> Callable[[], PerturbationModel]:

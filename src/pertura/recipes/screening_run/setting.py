@@ -30,7 +30,9 @@ KEPT_SHARE = 0.8
 class Setting:
     """What a screen works with. `members` answer for the candidates; `linear` is what their agreement is measured with.
 
-    `cells` and `split` are those of the screen the members learnt from; all of the same panel.
+    `cells` and `split` are those of the screen; all of the same panel. `means` are its conditions as means, on which
+    what can be fitted again is fitted again. `learnt` are those that members and linear model learnt from: all, or the
+    train part of the split.
     """
 
     asked: Asked
@@ -40,30 +42,32 @@ class Setting:
     linear: Member | None
     cells: Cells
     split: Split
+    means: Means
+    learnt: tuple[Condition, ...]
     controls: Cells
     context: str
     mode: Mode
     notes: tuple[str, ...] = ()
 
-    @cached_property
-    def means(self) -> Means:
-        """The screen as means, on which what can be fitted again is fitted again."""
-        return means_of(self.cells, self.split)
-
     @property
     def is_refitted(self) -> bool:
         """Whether every member can be fitted again in a moment, so that all observed conditions can be hidden."""
-        return all(one.fresh is not None for one in self.members)
+        return _are_quick(self.members)
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """The genes that some condition perturbs that was learnt from."""
+        return frozenset(gene for one in self.learnt for gene in one.genes)
 
     @cached_property
     def bags(self) -> tuple[Member, ...]:
-        """Refits of the members on four fifths of what they were trained on: the spread of the ensemble."""
-        train = [one for one in self.means.conditions if one in self.split.train]
+        """Refits of the members on four fifths of what they learnt from: the spread of the ensemble."""
         found = []
         for number in range(self.asked.members):
             for one in self.members:
-                if one.fresh is not None and len(train) > 1:
-                    found.append(refitted(self.means, one, bagged(train, number, self.asked.seed), f"bag {number}"))
+                if one.fresh is not None and len(self.learnt) > 1:
+                    part = bagged(self.learnt, number, self.asked.seed)
+                    found.append(refitted(self.means, one, part, f"bag {number}"))
         return tuple(found)
 
     def condition(self, *genes: str) -> Condition:
@@ -74,20 +78,17 @@ class Setting:
     def representable(self) -> tuple[str, ...]:
         """The genes that every member can say something of, sorted.
 
-        Those of its prior; of a baseline without one the panel and the genes of its training; else all that it knows.
+        Those of the prior of a baseline; of what has none the panel and the genes of its training; of networks with a
+        prior both. What a pretrained network knows beyond this must be named.
         """
         found = frozenset.intersection(*(self._known(one) for one in self.members))
         return tuple(sorted(found))
 
     def _known(self, member: Member) -> frozenset[str]:
-        scope = getattr(member.model, "scope", None)
-        if member.prior is not None:
-            return frozenset(member.prior.genes)
-        trained = frozenset(gene for one in self.split.train for gene in one.genes)
-        panel = frozenset(self.goal.genes)
-        if member.fresh is not None or not isinstance(scope, Scope):
-            return panel | trained
-        return frozenset(scope.known) | panel
+        prior = frozenset(member.prior.genes) if member.prior is not None else frozenset[str]()
+        if member.fresh is not None and prior:
+            return prior
+        return prior | frozenset(self.goal.genes) | self.trained
 
 
 def refitted(means: Means, member: Member, train: Sequence[Condition], name: str) -> Member:
@@ -115,14 +116,18 @@ def open_setting(asked: Asked, controls: Cells | None = None) -> Setting:
     runs = open_runs(asked.models)
     first = runs[0][0]
     _together([run for run, _ in runs])
-    members = tuple(run.member(name) for run, names in runs for name in names)
+    members = tuple(one for run, names in runs for name in names for one in run.members(name))
     return setting_of(asked, members, (first.cells, first.split), controls)
 
 
 def setting_of(
     asked: Asked, members: tuple[Member, ...], screen: tuple[Cells, Split], controls: Cells | None = None
 ) -> Setting:
-    """Return the setting of fitted members and the cells and split they learnt from."""
+    """Return the setting of fitted members and the cells and split they learnt from.
+
+    Members that are all fitted in a moment are fitted again, on everything measured: how a ranking does on what it has
+    not seen is told by turns that hide conditions, so that none needs to be kept from the ranking itself.
+    """
     cells, split = screen
     panel = cells.genes
     source = controls or (cells_of(asked.controls, asked.seed) if asked.controls else cells)
@@ -132,14 +137,31 @@ def setting_of(
     matrix = in_memory(mine)
     goal, told = _goal(asked, panel, matrix)
     unwanted, also = _unwanted(asked, panel, goal)
-    linear, lacking = _linear(members, cells, split)
-    notes = (*notes, *lacking)
+    means = means_of(cells, split)
+    learnt = tuple(one for one in means.conditions if one in split.train)
+    if asked.refit and _are_quick(members) and means.conditions:
+        learnt = means.conditions
+        members = tuple(replace(refitted(means, one, learnt, ""), name=one.name) for one in members)
+    linear, lacking = _linear(members, means, learnt)
+    notes = (*notes, *lacking, *asked.reading)
     if unwanted is None and asked.unwanted:
         notes = (*notes, also)
     elif also:
         told = f"{told}; unwanted genes: {also}"
     return Setting(
-        asked, goal, unwanted, members, linear, cells, split, mine, context, mode, (*notes, told) if told else notes
+        asked=asked,
+        goal=goal,
+        unwanted=unwanted,
+        members=members,
+        linear=linear,
+        cells=cells,
+        split=split,
+        means=means,
+        learnt=learnt,
+        controls=mine,
+        context=context,
+        mode=mode,
+        notes=(*notes, told) if told else notes,
     )
 
 
@@ -212,17 +234,25 @@ def _modes(member: Member, cells: Cells) -> frozenset[Mode]:
     return scope.modes if isinstance(scope, Scope) else cells.modes
 
 
-def _linear(members: tuple[Member, ...], cells: Cells, split: Split) -> tuple[Member | None, tuple[str, ...]]:
-    """Ridge regression on the prior of the first member that has one, else on training PCA; or why there is none."""
+def _linear(
+    members: tuple[Member, ...], means: Means, learnt: Sequence[Condition]
+) -> tuple[Member | None, tuple[str, ...]]:
+    """Ridge regression on the prior of the first member that has one, else on training PCA; or why there is none.
+
+    It learns from what the members learnt from.
+    """
     prior = next((one.prior for one in members if one.prior is not None), None)
-    fresh = (lambda: MODELS["ridge"].build(prior)) if prior is not None else (lambda: MODELS["ridge"].build(None))
+    entry = MODELS["ridge"]
     name = f"ridge on {prior.name}" if prior is not None else "ridge on training PCA"
-    model = fresh()
+    unfitted = Member(name, entry.build(prior), lambda: entry.build(prior), prior)
     try:
-        model.fit(cells, split, seed=0)
+        return replace(refitted(means, unfitted, learnt, ""), name=name), ()
     except BadDataError as error:
         return None, (f"no agreement with a linear model is told: {name} cannot be fitted ({error})",)
-    return Member(name, model, fresh, prior), ()
+
+
+def _are_quick(members: Sequence[Member]) -> bool:
+    return all(one.fresh is not None for one in members)
 
 
 def _together(runs: Sequence[Run]) -> None:

@@ -12,7 +12,8 @@ from pertura.core.perturbation import Condition, Perturbation
 from pertura.core.seeds import shuffled
 from pertura.models.table import MODELS
 from pertura.prediction.predict import Matching
-from pertura.recipes.screening_run.answers import Answers, answers, score_departures
+from pertura.recipes.screening_run.answers import Answers, answers, columns_of, score_departures
+from pertura.recipes.screening_run.candidates import listed
 from pertura.recipes.screening_run.runs import Member
 from pertura.recipes.screening_run.setting import Setting, bagged, refitted
 from pertura.screening.backtest import NEAREST, Hiding, Verdict, backtest
@@ -34,13 +35,26 @@ class HeldOut:
 
     conditions: tuple[Condition, ...]
     kinds: tuple[str, ...]
-    scores: Float[np.ndarray, " conditions"]
-    spread: Float[np.ndarray, " conditions"]
-    similarity: Float[np.ndarray, " conditions"]
+    columns: Mapping[str, Float[np.ndarray, " conditions"]]
+    """What was predicted of them, by the names that the columns of candidates have."""
     rivals: Mapping[str, Float[np.ndarray, " conditions"]]
-    departures: Float[np.ndarray, " conditions"]
-    represented: Bool[np.ndarray, " conditions"]
-    """Which of them every model could say something of, while they were hidden."""
+    fallbacks: tuple[str, ...]
+    """Why some model could say nothing of a condition while it was hidden; empty where all could."""
+
+    @property
+    def scores(self) -> Float[np.ndarray, " conditions"]:
+        """The predicted scores."""
+        return self.columns["score"]
+
+    @property
+    def spread(self) -> Float[np.ndarray, " conditions"]:
+        """Their spread over the ensemble."""
+        return self.columns["spread"]
+
+    @property
+    def represented(self) -> Bool[np.ndarray, " conditions"]:
+        """Which of them every model could say something of, while they were hidden."""
+        return np.asarray([not why for why in self.fallbacks], dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +90,13 @@ def trust_of(setting: Setting) -> Trust:
     kinds = [held.kinds[i] for i in known]
     found = calibrations(held.scores[known], held.spread[known], mine.scores[known], kinds, asked.level)
     if len(known) < len(held.conditions):
-        left = len(held.conditions) - len(known)
-        notes = (*notes, f"{left} hidden conditions were not represented by the models: no interval rests on them")
+        names = [one.label for one, lacks in zip(held.conditions, held.fallbacks) if lacks]
+        why = "hidden conditions that the models could not represent, so that no interval rests on them"
+        notes = (*notes, listed(names, why))
     verdicts = _verdicts(setting, held, mine)
     errors = _departure_errors(held, measured)
-    usual = float(np.nanquantile(held.similarity, 0.05)) if np.isfinite(held.similarity).any() else float("nan")
+    alike = held.columns["similarity"]
+    usual = float(np.nanquantile(alike, 0.05)) if np.isfinite(alike).any() else float("nan")
     return Trust(observed, measured, calls, held, found, verdicts, errors, usual, notes)
 
 
@@ -100,32 +116,30 @@ def hidden_of(setting: Setting) -> tuple[Hidden, ...]:
 
 def held_out(setting: Setting, hidden: Sequence[Hidden]) -> HeldOut:
     """Return what is predicted of hidden conditions by models that did not see them."""
-    found = [_Turn(setting, one) for one in hidden]
+    found = [_Turn(setting, one, several=len(hidden) > 1) for one in hidden]
     kinds = [kind for one in found for kind in one.kinds]
-    names = list(found[0].rivals)
+    names, columns = list(found[0].rivals), list(found[0].columns)
     return HeldOut(
         conditions=tuple(one for turn in found for one in turn.hidden.test),
         kinds=tuple(kinds),
-        scores=np.concatenate([one.scores for one in found]),
-        spread=np.concatenate([one.spread for one in found]),
-        similarity=np.concatenate([one.similarity for one in found]),
+        columns={name: np.concatenate([one.columns[name] for one in found]) for name in columns},
         rivals={name: np.concatenate([one.rivals[name] for one in found]) for name in names},
-        departures=np.concatenate([one.departures for one in found]),
-        represented=np.concatenate([one.represented for one in found]),
+        fallbacks=tuple(why for one in found for why in one.fallbacks),
     )
 
 
 class _Turn:
     """One turn: fitted, asked, compared with baselines that saw the same."""
 
-    def __init__(self, setting: Setting, hidden: Hidden) -> None:
+    def __init__(self, setting: Setting, hidden: Hidden, *, several: bool) -> None:
         self.setting, self.hidden = setting, hidden
         self.means = setting.means
         self.whole = self.means.cells()
         trained = frozenset(gene for one in hidden.train for gene in one.genes)
         self.kinds = tuple(kind_of(one, trained) for one in hidden.test)
         self.members = tuple(self._fitted(one, hidden.train, hidden.name) for one in setting.members)
-        self.asked = (*hidden.test, *_never_measured(setting, hidden))
+        # one turn has one level: nothing to put it on
+        self.asked = (*hidden.test, *(_never_measured(setting, hidden) if several else ()))
         whole = self._answered(self.members, self._bags())
         near = Neighbourhood.of(hidden.train, self._observed(hidden.train)).nearest(self.asked, whole.deltas)
         sides = without_targets(self._observed(hidden.train), hidden.train, setting.goal.genes)
@@ -137,11 +151,13 @@ class _Turn:
         if len(self.members) > 1:
             rivals = {"the ensemble": whole.scores, **rivals}
         judged = slice(0, len(hidden.test))
-        self.represented = np.asarray([one not in whole.fallbacks for one in hidden.test], dtype=bool)
-        self.scores, self.spread = whole.scores[judged], whole.spread[judged]
-        self.similarity = near.similarity[judged]
+        self.fallbacks = [whole.fallbacks.get(one, "") for one in hidden.test]
         self.rivals = {name: self._aligned(one) for name, one in rivals.items()}
-        self.departures = self._departures()
+        self.columns = {
+            **{name: one[judged] for name, one in columns_of(setting.goal, whole).items()},
+            "similarity": near.similarity[judged],
+            "departure": self._departures(),
+        }
 
     def _aligned(self, scores: Float[np.ndarray, " asked"]) -> Float[np.ndarray, " conditions"]:
         """Scores of the hidden conditions less the median score of perturbations that no turn has seen.
@@ -253,6 +269,8 @@ def _verdicts(setting: Setting, held: HeldOut, observed: ObservedScores) -> tupl
 def _departure_errors(held: HeldOut, measured: Departures) -> Float[np.ndarray, " pairs"]:
     known = dict(zip(measured.pairs, measured.values.tolist()))
     errors = [
-        predicted - known[one] for one, predicted in zip(held.conditions, held.departures.tolist()) if one in known
+        predicted - known[one]
+        for one, predicted in zip(held.conditions, held.columns["departure"].tolist())
+        if one in known
     ]
     return np.asarray([one for one in errors if np.isfinite(one)], dtype=np.float64)

@@ -65,12 +65,18 @@ def backtest_table(trust: Trust) -> "pandas.DataFrame":
 def _genes(ranking: Ranking) -> "pandas.DataFrame":
     import pandas
 
+    measured = {one.perturbation.label for one in ranking.measured}
     rows = [
-        {"perturbation": one.name, "gene": gene, "part of score": part}
+        {
+            "perturbation": one.name,
+            "gene": gene,
+            "part of score": part,
+            "from": "measured" if one.name in measured else "predicted",
+        }
         for one in bars_of(ranking, FIRST, most=10_000)
         for gene, part in zip(one.genes, one.parts)
     ]
-    return pandas.DataFrame(rows, columns=["perturbation", "gene", "part of score"])
+    return pandas.DataFrame(rows, columns=["perturbation", "gene", "part of score", "from"])
 
 
 def _held_out(trust: Trust) -> "pandas.DataFrame":
