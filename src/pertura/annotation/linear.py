@@ -3,12 +3,14 @@
 import hashlib
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
+from threadpoolctl import threadpool_limits
 
 from pertura.annotation.strategy import Answer, Arrays, Lesson
 from pertura.annotation.view import View
@@ -18,6 +20,8 @@ COMPONENTS = 32
 MOST_VALUES = 400_000_000
 """Values of the train cells that are held in memory; with more, the genes that vary most are taken."""
 MOST_STEPS = 1000
+SMALL_PRODUCTS = 1_000_000_000
+"""Multiplications below which a second thread costs more than it does."""
 
 MOST_KEPT = 4
 _KEPT: "WeakKeyDictionary[View, dict[tuple[str, int, int], Components]]" = WeakKeyDictionary()
@@ -43,6 +47,11 @@ class Readout:
         return features.astype(np.float64) @ self.weights.T + self.bias
 
 
+def threads_for(products: int) -> AbstractContextManager[object]:
+    """Small products on one thread: hundreds of them in turn, and more threads only wait for one another."""
+    return threadpool_limits(1, "blas") if products < SMALL_PRODUCTS else nullcontext()
+
+
 def logistic(
     features: Float[np.ndarray, "cells features"],
     codes: Int[np.ndarray, " cells"],
@@ -62,12 +71,13 @@ def logistic(
         return Readout(weights, bias)
     if features.shape[1] > len(features):
         # The penalty does not change under rotation: the optimum lies in the span of the train cells.
-        turn = np.linalg.qr(features.T.astype(np.float64))[0]
+        with threads_for(features.size * len(features)):
+            turn = np.linalg.qr(features.T.astype(np.float64))[0]
         inner = logistic(features @ turn, codes, classes, strength=strength, weighting=weighting)
         return Readout(inner.weights @ turn.T, inner.bias, inner.converged)
     balance = "balanced" if weighting == "balanced" else None
     fit = LogisticRegression(C=strength, max_iter=MOST_STEPS, class_weight=balance)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, threads_for(features.size * classes):
         warnings.simplefilter("always", ConvergenceWarning)
         fit.fit(features.astype(np.float64), codes)
     whole = np.vstack([-fit.coef_ / 2, fit.coef_ / 2]) if len(there) == 2 else fit.coef_
@@ -133,7 +143,7 @@ def _fitted_components(view: View, rows: Rows, seed: int, most: int) -> Componen
     panel = gene_panel(view, rows)
     values = panel.centred(view, rows)
     count = max(1, min(most, len(rows) - 1, values.shape[1]))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threads_for(values.size * count):
         warnings.simplefilter("ignore", RuntimeWarning)  # cells that are all alike have no variance to share out
         fit = PCA(n_components=count, random_state=seed).fit(values)
     return Components(panel, fit.components_.astype(np.float32))
