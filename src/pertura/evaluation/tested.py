@@ -174,10 +174,9 @@ class Tester:
 def _settled(
     fdr: Float[np.ndarray, "*lead genes"], change: Float[np.ndarray, "*lead genes"]
 ) -> tuple[Float[np.ndarray, "*lead genes"], Float[np.ndarray, "*lead genes"]]:
-    """What cannot be tested (a condition without cells in a draw) is not called."""
-    return np.where(np.isnan(fdr), 1.0, fdr).astype(fdr.dtype), np.nan_to_num(
-        change, nan=0.0, posinf=np.inf, neginf=-np.inf
-    )
+    """Set what cannot be tested (a condition without cells in a draw) to not called, in the arrays themselves."""
+    fdr[np.isnan(fdr)] = 1.0
+    return fdr, np.nan_to_num(change, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def nothing_called(conditions: int, genes: int) -> Called:
