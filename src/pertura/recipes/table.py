@@ -24,11 +24,12 @@ def demo() -> Recipe:
     """All baselines on the bundled K562 activation screen, and the same on a simulated screen of known truth.
 
     On the measured screen also ridge with each text source and two controls of it: do priors help? And a small flow
-    beside them.
+    and a small transformer beside them, trained for seconds.
     """
     screen = baselines("norman-500", name="demo", companions=(baselines("simulated-pairs", name="simulated"),))
     asked = tuple(spec for source in TEXTS for spec in asking("ridge", source, seeds=(1,)))
-    return replace(with_models(screen, (*asked, f"ridge+go-all{EXPRESSION}", "cellflow")), size="debug")
+    every = with_models(screen, (*asked, f"ridge+go-all{EXPRESSION}", "cellflow", "scgpt"))
+    return replace(every, size="debug", model_options={"scgpt": {"training": {"epochs": 6}}})
 
 
 def baselines(data: str, *, name: str = "baselines", companions: tuple[Recipe, ...] = ()) -> Recipe:

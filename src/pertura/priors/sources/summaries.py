@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 
 from pertura.genes.identifiers import human_identifiers
 from pertura.priors.sources.bundled_tables import rows_of
@@ -16,6 +17,7 @@ NO_GENE = re.compile(r"ENSP\d+|\w+_HUMAN|.+-[2-9]")
 """Names STRING gives to proteins without a symbol, and to the second protein of one."""
 
 
+@cache
 def ncbi(term_limit: int) -> Knowledge:
     """Return the RefSeq summaries of human genes.
 
@@ -25,6 +27,7 @@ def ncbi(term_limit: int) -> Knowledge:
     return _knowledge("ncbi", ((symbol, text) for symbol, _, text in rows), REFSEQ_LICENCE)
 
 
+@cache
 def uniprot(term_limit: int) -> Knowledge:
     """Return name and function of human proteins as STRING tells them: a stand-in for UniProt's text, and noted so."""
     rows = (row for row in rows_of("string_protein_text.tsv.gz", 2))
