@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 
+from pertura.core.heap import give_back
 from pertura.core.perturbation import Condition
 from pertura.core.prediction import Prediction
 from pertura.evaluation import nulls
@@ -150,6 +151,7 @@ def evaluate(
     why. Raises `BadDataError` where the genes differ in set or order, a judged condition was not predicted, or a
     predicted value is not finite. Leaving out a metric never changes another.
     """
+    give_back()  # what the last prediction took
     predicted = Predicted.of(prediction, observed)
     asked = chosen(preset, metrics)
     undone = {metric.name: why for metric in asked if (why := _why_not(metric, predicted))}
